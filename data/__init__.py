@@ -1,0 +1,1 @@
+"""VOC pictures in, TFRecord out. Import it as ``vigie.data``."""

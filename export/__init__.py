@@ -1,0 +1,1 @@
+"""Checkpoint in, model bundle out. Import it as ``vigie.export``."""

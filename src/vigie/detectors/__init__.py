@@ -1,0 +1,1 @@
+"""Pictures in, detections out, one runtime a file (see ``vigie.ports.Detector``)."""

@@ -1,0 +1,108 @@
+"""What a detector takes: a picture that knows its size and is decoded late, once."""
+
+import io
+from pathlib import Path
+from typing import Self, TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, UnidentifiedImageError
+
+from vigie.errors import BadPicture
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+"""Height x width x 3, RGB."""
+
+MAX_PIXELS = 50_000_000  # 150 MB of RGB; a header that claims more is refused before anything is decoded
+JPEG_QUALITY = 90
+_EXIF_ORIENTATION = 0x0112
+_EXIF_TRANSPOSED = range(5, 9)  # the orientations that swap width and height
+
+
+class Picture:
+    """An encoded picture or its pixels, with the size that its boxes are measured in.
+
+    A picture with an EXIF orientation is seen upright: `width` and `height` are those after turning it.
+    """
+
+    __slots__ = ("_encoded", "_pixels", "format", "height", "turned", "width")
+
+    def __init__(
+        self, width: int, height: int, encoded: bytes | None, pixels: Pixels | None, format: str, turned: bool
+    ) -> None:
+        self.width = width
+        self.height = height
+        self.format = format
+        self.turned = turned
+        self._encoded = encoded
+        self._pixels = pixels
+
+    @classmethod
+    def from_bytes(cls, encoded: bytes, *, max_pixels: int = MAX_PIXELS) -> Self:
+        """Read the header alone.
+
+        Raises:
+            BadPicture: it is empty, no picture, or claims more than `max_pixels`.
+        """
+        if not encoded:
+            raise BadPicture("the picture is empty (0 bytes)")
+        try:
+            with Image.open(io.BytesIO(encoded)) as header:
+                width, height = header.size
+                orientation = int(header.getexif().get(_EXIF_ORIENTATION, 1))
+                format = (header.format or "").lower()
+        except UnidentifiedImageError as error:
+            raise BadPicture(f"not a picture: its {len(encoded)} bytes start with {encoded[:8]!r}") from error
+        except Exception as error:  # Pillow's parsers raise whatever a malformed header makes them stumble on
+            raise BadPicture(f"the header of the picture cannot be read: {error}") from error
+        if width * height > max_pixels:
+            raise BadPicture(f"the picture has {width}x{height} pixels, over the limit of {max_pixels}")
+        if orientation in _EXIF_TRANSPOSED:
+            width, height = height, width
+        return cls(width, height, encoded, None, format, turned=orientation not in (0, 1))
+
+    @classmethod
+    def from_file(cls, path: Path, *, max_pixels: int = MAX_PIXELS) -> Self:
+        """Like `from_bytes`; the error names the file."""
+        try:
+            return cls.from_bytes(path.read_bytes(), max_pixels=max_pixels)
+        except OSError as error:
+            raise BadPicture(f"{path}: cannot be read: {error.strerror}") from error
+        except BadPicture as error:
+            raise BadPicture(f"{path}: {error}") from error
+
+    @classmethod
+    def from_pixels(cls, rgb: Pixels) -> Self:
+        height, width = rgb.shape[:2]
+        return cls(width, height, None, rgb, "", turned=False)
+
+    def rgb(self) -> Pixels:
+        """The decoded pixels, kept for the next call.
+
+        Raises:
+            BadPicture: the header was fine and the rest is not.
+        """
+        if self._pixels is None:
+            if self._encoded is None:
+                raise BadPicture("the picture has neither bytes nor pixels")
+            # OpenCV turns the picture by its EXIF orientation, as the size above expects.
+            bgr = cv2.imdecode(np.frombuffer(self._encoded, np.uint8), cv2.IMREAD_COLOR)
+            if bgr is None:
+                raise BadPicture(f"a {self.format} picture of {self.width}x{self.height} that cannot be decoded")
+            self._pixels = np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        return self._pixels
+
+    def jpeg(self) -> bytes:
+        """The bytes as they came if they are an upright JPEG, otherwise encoded anew."""
+        if self._encoded is not None and self.format == "jpeg" and not self.turned:
+            return self._encoded
+        return encode_jpeg(self.rgb())
+
+
+def encode_jpeg(rgb: Pixels, quality: int = JPEG_QUALITY) -> bytes:
+    """`quality` from 1 to 100."""
+    done, encoded = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise BadPicture(f"pixels of shape {rgb.shape} cannot be encoded as JPEG")
+    return encoded.tobytes()

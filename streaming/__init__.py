@@ -1,0 +1,1 @@
+"""Sources to Kafka to detections to the live page; never TensorFlow. Import it as ``vigie.streaming``."""

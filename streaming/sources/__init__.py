@@ -1,0 +1,1 @@
+"""Where frames come from, one adapter a file (see ``vigie.ports.FrameSource``)."""
