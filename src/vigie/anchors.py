@@ -40,8 +40,9 @@ def anchors_yxyx_px(spec: AnchorSpec, width: int, height: int) -> Boxes:
 
 def _level(spec: AnchorSpec, stride: int, width: int, height: int) -> npt.NDArray[np.float64]:
     rows, columns = math.ceil(height / stride), math.ceil(width / stride)
-    y = (np.arange(rows) + 0.5) * stride
-    x = (np.arange(columns) + 0.5) * stride
+    # Where the stride does not divide the side, Model Garden spreads the cells evenly over it.
+    y = (np.arange(rows) + 0.5) * height / rows
+    x = (np.arange(columns) + 0.5) * width / columns
     centre_y, centre_x = np.meshgrid(y, x, indexing="ij")
     sides = [
         (stride * spec.size * 2 ** (scale / spec.scales), math.sqrt(ratio))
