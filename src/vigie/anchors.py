@@ -23,7 +23,9 @@ class AnchorSpec(BaseModel):
     min_level: int = Field(default=3, ge=2, le=7)
     max_level: int = Field(default=7, ge=2, le=8)
     scales: int = Field(default=2, ge=1, le=4, description="anchors an octave: sizes stride * size * 2**(i / scales)")
-    aspect_ratios: tuple[PositiveFloat, ...] = Field(default=(1.0, 2.0, 0.5), min_length=1, description="width / height")
+    aspect_ratios: tuple[PositiveFloat, ...] = Field(
+        default=(1.0, 2.0, 0.5), min_length=1, description="width / height"
+    )
     size: PositiveFloat = Field(default=4.0, description="side of the smallest anchor of a level, in strides")
 
     @property

@@ -4,9 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
-
-NO_TIMES: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +93,7 @@ class Frame:
     jpeg: bytes
     width: int
     height: int
-    times_ms: Mapping[str, float] = field(default=NO_TIMES)
+    times_ms: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_captured(self.id, self.camera, self.seq, self.captured_at)
@@ -114,7 +111,7 @@ class Detections:
     height: int
     model: str
     detections: tuple[Detection, ...]
-    times_ms: Mapping[str, float] = field(default=NO_TIMES)
+    times_ms: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_captured(self.frame_id, self.camera, self.seq, self.captured_at)

@@ -29,7 +29,14 @@ class Picture:
     __slots__ = ("_encoded", "_pixels", "format", "height", "turned", "width")
 
     def __init__(
-        self, width: int, height: int, encoded: bytes | None, pixels: Pixels | None, format: str, turned: bool
+        self,
+        width: int,
+        height: int,
+        *,
+        encoded: bytes | None = None,
+        pixels: Pixels | None = None,
+        format: str = "",
+        turned: bool = False,
     ) -> None:
         self.width = width
         self.height = height
@@ -51,7 +58,7 @@ class Picture:
             with Image.open(io.BytesIO(encoded)) as header:
                 width, height = header.size
                 orientation = int(header.getexif().get(_EXIF_ORIENTATION, 1))
-                format = (header.format or "").lower()
+                kind = (header.format or "").lower()
         except UnidentifiedImageError as error:
             raise BadPicture(f"not a picture: its {len(encoded)} bytes start with {encoded[:8]!r}") from error
         except Exception as error:  # Pillow's parsers raise whatever a malformed header makes them stumble on
@@ -60,7 +67,7 @@ class Picture:
             raise BadPicture(f"the picture has {width}x{height} pixels, over the limit of {max_pixels}")
         if orientation in _EXIF_TRANSPOSED:
             width, height = height, width
-        return cls(width, height, encoded, None, format, turned=orientation not in (0, 1))
+        return cls(width, height, encoded=encoded, format=kind, turned=orientation not in (0, 1))
 
     @classmethod
     def from_file(cls, path: Path, *, max_pixels: int = MAX_PIXELS) -> Self:
@@ -75,7 +82,7 @@ class Picture:
     @classmethod
     def from_pixels(cls, rgb: Pixels) -> Self:
         height, width = rgb.shape[:2]
-        return cls(width, height, None, rgb, "", turned=False)
+        return cls(width, height, pixels=rgb)
 
     def rgb(self) -> Pixels:
         """The decoded pixels, kept for the next call.

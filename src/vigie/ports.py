@@ -7,14 +7,11 @@ every adapter of a port through the same tests.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from types import MappingProxyType
 from typing import Protocol
 
 from vigie.domain import Detection
 from vigie.errors import BadPicture
 from vigie.pictures import Picture
-
-NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Detector(Protocol):
@@ -33,7 +30,7 @@ class Detector(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Capture:
-    """One picture as a source gives it. `seq` counts from 0; `encoded` is JPEG, or bytes that failed to be a picture."""
+    """One picture as a source gives it; `seq` counts from 0; `encoded` is JPEG, or bytes that are no picture."""
 
     seq: int
     captured_at: datetime
@@ -67,7 +64,7 @@ class Message:
     topic: str
     key: str
     value: bytes
-    headers: Mapping[str, str] = field(default=NO_HEADERS)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,87 @@
+"""From the raw heads of an SSD to detections: decode against the anchors, class-aware non-maximum suppression.
+
+The one implementation for the checkpoint, every exported file and every runtime.
+Box coding after Ren et al. 2015 (arXiv:1506.01497), with Model Garden's weights and clip.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vigie.anchors import Boxes
+from vigie.domain import Box, Detection
+
+Scores: TypeAlias = npt.NDArray[np.float32]
+"""N x C: probability of each class at each anchor, background left out."""
+
+# exp() of a larger raw size would overflow; Model Garden's BBOX_XFORM_CLIP.
+_LARGEST_LOG_SIZE = math.log(1000 / 16)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """How raw outputs become detections.
+
+    `score_threshold` holds for labels that `thresholds` does not name; boxes of one label that overlap
+    by more than `nms_iou` are one object; at most `max_detections` a picture.
+    """
+
+    labels: tuple[str, ...]
+    input_width: int
+    input_height: int
+    anchors: Boxes
+    box_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    score_threshold: float = 0.5
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    nms_iou: float = 0.5
+    max_detections: int = 100
+
+    def decode(self, raw_boxes: Boxes, scores: Scores, *, width: int, height: int) -> list[Detection]:
+        """`raw_boxes` N x 4 (dy, dx, dh, dw), `scores` N x C; boxes in pixels of the `width` x `height` picture.
+
+        Best first. Boxes are clipped to the picture; those without an area in it are dropped.
+        """
+        found: list[Detection] = []
+        for column, label in enumerate(self.labels):
+            threshold = self.thresholds.get(label, self.score_threshold)
+            chosen = np.flatnonzero(scores[:, column] >= threshold)
+            if chosen.size == 0:
+                continue
+            boxes = self._boxes(raw_boxes[chosen], self.anchors[chosen], width, height)
+            found += self._of_label(label, boxes, scores[chosen, column])
+        found.sort(key=lambda detection: -detection.score)
+        return found[: self.max_detections]
+
+    def _of_label(self, label: str, boxes: Boxes, scores: npt.NDArray[np.float32]) -> list[Detection]:
+        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+        boxes, scores = boxes[inside], scores[inside]
+        kept = non_maximum_suppression(boxes, scores, self.nms_iou)[: self.max_detections]
+        return [
+            Detection(label, min(float(scores[i]), 1.0), Box(*(float(edge) for edge in boxes[i][[1, 0, 3, 2]])))
+            for i in kept
+        ]
+
+    def _boxes(self, raw: Boxes, anchors: Boxes, width: int, height: int) -> Boxes:
+        """Top, left, bottom, right in pixels of the original picture, clipped to it."""
+        size = anchors[:, 2:] - anchors[:, :2]
+        centre = anchors[:, :2] + size / 2
+        weights = np.asarray(self.box_weights, np.float32)
+        centre = centre + raw[:, :2] / weights[:2] * size
+        half = np.exp(np.minimum(raw[:, 2:] / weights[2:], _LARGEST_LOG_SIZE)) * size / 2
+        scale = np.array([height / self.input_height, width / self.input_width], np.float32)
+        top_left = np.clip((centre - half) * scale, 0, (height, width))
+        bottom_right = np.clip((centre + half) * scale, 0, (height, width))
+        return np.concatenate([top_left, bottom_right], axis=1, dtype=np.float32)
+
+
+def non_maximum_suppression(boxes: Boxes, scores: npt.NDArray[np.float32], iou: float) -> Sequence[int]:
+    """Indices of the boxes that stay, best first (greedy)."""
+    if len(boxes) == 0:
+        return []
+    sides = np.concatenate([boxes[:, 1::-1], (boxes[:, 2:] - boxes[:, :2])[:, ::-1]], axis=1)  # x, y, width, height
+    return [int(i) for i in cv2.dnn.NMSBoxes(sides.astype(np.float64).tolist(), scores.tolist(), 0.0, iou)]
