@@ -1,0 +1,163 @@
+"""A run: the folder that one experiment on one data set fills, and what it was made from.
+
+runs/<name>/
+    inputs.json          what the run was asked for: experiment, pictures, steps; others are refused
+    experiment.yaml      what it uses; edit it, and what depends on the edit is redone
+    voc/                 the synthetic set, where the experiment draws its own
+    data/                records, label map, CSVs, manifest (vigie.data)
+    checkpoints/         weights, TensorBoard's scalars and pictures (vigie.training)
+    reports/             metrics, curves, galleries
+    notebooks/           the executed notebooks, their HTML, and what each was executed on
+"""
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vigie.errors import BadRun
+from vigie.experiment import Experiment, load_experiment
+
+EXPERIMENT_FILE = "experiment.yaml"
+INPUTS_FILE = "inputs.json"
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The folder that holds `config/` and `notebooks/`: here, above here, or where this package is linked from.
+
+    JupyterLab starts a notebook in `notebooks/`; every path a person writes is relative to the root all the same.
+    """
+    here = (start or Path.cwd()).resolve()
+    for folder in (here, *here.parents, *Path(__file__).resolve().parents):
+        if (folder / "config" / "vigie.yaml").is_file() and (folder / "notebooks").is_dir():
+            return folder
+    return here
+
+
+def runs_folder(root: Path) -> Path:
+    """`runs/` of the project, or what VIGIE_RUNS names."""
+    return (root / os.environ.get("VIGIE_RUNS", "runs")).resolve()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that exists. `pictures` is its folder of annotated pictures."""
+
+    folder: Path
+    experiment: Experiment
+    pictures: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def records(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def reports(self) -> Path:
+        return self.folder / "reports"
+
+    @property
+    def notebooks(self) -> Path:
+        return self.folder / "notebooks"
+
+    def data_key(self, source_hash: str) -> str:
+        """Names everything that the records depend on."""
+        return _digest(source_hash, self.experiment.digest("classes", "split_seed"))
+
+    def training_key(self, data_key: str) -> str:
+        """Names everything that the weights depend on."""
+        return _digest(data_key, self.experiment.digest("classes", "model", "training", "augmentation"))
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def open_run(folder: Path, *, experiment: Path | None = None, voc: Path | None = None, steps: int | None = None) -> Run:
+    """Make the run, or open it when it was made from the same inputs. An input left out is the run's own.
+
+    Raises:
+        BadRun: the folder is another thing, or the run was made from other inputs; the difference is told.
+        BadSetting: the experiment cannot be read.
+    """
+    if (folder / INPUTS_FILE).is_file():
+        _refuse_other_inputs(folder, experiment, voc, steps)
+        return load_run(folder)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise BadRun(f"{folder}: is not empty and holds no {INPUTS_FILE}, so it is no run; choose another name")
+    if experiment is None:
+        raise BadRun(f"{folder}: there is no such run; name an experiment to make it from")
+    asked = load_experiment(experiment)
+    if voc is None and asked.data is None:
+        raise BadRun(f"{experiment}: this experiment draws no pictures of its own; name a folder of them with VOC=")
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(folder / EXPERIMENT_FILE, asked.overridden(steps=steps).to_yaml())
+    inputs = {"experiment": asked.model_dump(mode="json"), "voc": str(voc.resolve()) if voc else None, "steps": steps}
+    _write(folder / INPUTS_FILE, json.dumps(inputs, indent=1))
+    return load_run(folder)
+
+
+def load_run(folder: Path) -> Run:
+    """Open a run that exists.
+
+    Raises:
+        BadRun: there is none, or its files cannot be read.
+        BadSetting: its experiment.yaml was edited into something that is no experiment.
+    """
+    if not (folder / INPUTS_FILE).is_file():
+        raise BadRun(f"{folder}: there is no run here; make it with `make data NAME={folder.name}` or notebook 01_data")
+    voc = _inputs(folder)["voc"]
+    return Run(folder, load_experiment(folder / EXPERIMENT_FILE), Path(voc) if voc else folder / "voc")
+
+
+def _inputs(folder: Path) -> dict[str, Any]:
+    try:
+        inputs: dict[str, Any] = json.loads((folder / INPUTS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadRun(
+            f"{folder / INPUTS_FILE}: cannot be read ({error}); delete the run or choose another name"
+        ) from error
+    return inputs
+
+
+def _refuse_other_inputs(folder: Path, experiment: Path | None, voc: Path | None, steps: int | None) -> None:
+    before = _inputs(folder)
+    differences = []
+    if experiment is not None and experiment.resolve() != (folder / EXPERIMENT_FILE).resolve():
+        now = load_experiment(experiment).model_dump(mode="json")
+        differences += _differences(before["experiment"], now, "experiment")
+    if voc is not None and str(voc.resolve()) != before["voc"]:
+        differences.append(f"VOC is {voc.resolve()}, it was {before['voc'] or 'the synthetic set'}")
+    if steps is not None and steps != before["steps"]:
+        differences.append(f"STEPS is {steps}, it was {before['steps'] or 'the experiment’s own'}")
+    if differences:
+        raise BadRun(
+            f"{folder}: was made from other inputs: {'; '.join(differences)}. "
+            f"Choose another name with NAME=, or delete the folder"
+        )
+
+
+def _differences(before: Any, now: Any, where: str) -> list[str]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [
+            difference
+            for key in sorted(before.keys() | now.keys())
+            for difference in _differences(before.get(key), now.get(key), f"{where}.{key}")
+        ]
+    return [] if before == now else [f"{where} is {now!r}, it was {before!r}"]
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
