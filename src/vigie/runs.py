@@ -20,6 +20,7 @@ from typing import Any
 from vigie.errors import BadRun
 from vigie.experiment import Experiment, load_experiment
 
+DEMO = "config/experiments/demo.yaml"
 EXPERIMENT_FILE = "experiment.yaml"
 INPUTS_FILE = "inputs.json"
 
@@ -43,11 +44,12 @@ def runs_folder(root: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that exists. `pictures` is its folder of annotated pictures."""
+    """A run that exists. `pictures` is its folder of annotated pictures, `prepared` records made outside it."""
 
     folder: Path
     experiment: Experiment
     pictures: Path
+    prepared: Path | None = None
 
     @property
     def name(self) -> str:
@@ -55,7 +57,7 @@ class Run:
 
     @property
     def records(self) -> Path:
-        return self.folder / "data"
+        return self.prepared or self.folder / "data"
 
     @property
     def checkpoints(self) -> Path:
@@ -82,26 +84,43 @@ def _digest(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def open_run(folder: Path, *, experiment: Path | None = None, voc: Path | None = None, steps: int | None = None) -> Run:
+def open_run(
+    folder: Path,
+    *,
+    experiment: Path | None = None,
+    voc: Path | None = None,
+    records: Path | None = None,
+    steps: int | None = None,
+) -> Run:
     """Make the run, or open it when it was made from the same inputs. An input left out is the run's own.
+
+    `voc` is a folder of annotated pictures, `records` one that they were prepared into before.
 
     Raises:
         BadRun: the folder is another thing, or the run was made from other inputs; the difference is told.
         BadSetting: the experiment cannot be read.
     """
     if (folder / INPUTS_FILE).is_file():
-        _refuse_other_inputs(folder, experiment, voc, steps)
+        _refuse_other_inputs(folder, experiment, {"voc": _absolute(voc), "records": _absolute(records), "steps": steps})
         return load_run(folder)
     if folder.is_dir() and any(folder.iterdir()):
         raise BadRun(f"{folder}: is not empty and holds no {INPUTS_FILE}, so it is no run; choose another name")
     if experiment is None:
         raise BadRun(f"{folder}: there is no such run; name an experiment to make it from")
     asked = load_experiment(experiment)
-    if voc is None and asked.data is None:
+    if voc is None and records is None and asked.data is None:
         raise BadRun(f"{experiment}: this experiment draws no pictures of its own; name a folder of them with VOC=")
+    for given in (voc, records):
+        if given is not None and not given.is_dir():
+            raise BadRun(f"{given}: there is no such folder")
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / EXPERIMENT_FILE, asked.overridden(steps=steps).to_yaml())
-    inputs = {"experiment": asked.model_dump(mode="json"), "voc": str(voc.resolve()) if voc else None, "steps": steps}
+    inputs = {
+        "experiment": asked.model_dump(mode="json"),
+        "voc": _absolute(voc),
+        "records": _absolute(records),
+        "steps": steps,
+    }
     _write(folder / INPUTS_FILE, json.dumps(inputs, indent=1))
     return load_run(folder)
 
@@ -115,8 +134,32 @@ def load_run(folder: Path) -> Run:
     """
     if not (folder / INPUTS_FILE).is_file():
         raise BadRun(f"{folder}: there is no run here; make it with `make data NAME={folder.name}` or notebook 01_data")
-    voc = _inputs(folder)["voc"]
-    return Run(folder, load_experiment(folder / EXPERIMENT_FILE), Path(voc) if voc else folder / "voc")
+    inputs = _inputs(folder)
+    return Run(
+        folder,
+        load_experiment(folder / EXPERIMENT_FILE),
+        pictures=Path(inputs["voc"]) if inputs["voc"] else folder / "voc",
+        prepared=Path(inputs["records"]) if inputs["records"] else None,
+    )
+
+
+def run_named(name: str = "", *, experiment: str = "", voc: str = "", steps: int = 0) -> Run:
+    """The run of a notebook or of Make, in the project that is around here; empty values are not given.
+
+    The name is by default that of the pictures' folder, else the experiment's; without any of the three: the demo.
+    """
+    root = project_root()
+    source = root / (experiment or DEMO) if experiment or not name else None
+    if not name:
+        name = Path(voc).resolve().name if voc and not experiment else load_experiment(root / (experiment or DEMO)).name
+    folder = runs_folder(root) / name
+    if source is None and not (folder / INPUTS_FILE).is_file():
+        source = root / DEMO
+    return open_run(folder, experiment=source, voc=root / voc if voc else None, steps=steps or None)
+
+
+def _absolute(path: Path | None) -> str | None:
+    return str(path.resolve()) if path else None
 
 
 def _inputs(folder: Path) -> dict[str, Any]:
@@ -129,16 +172,17 @@ def _inputs(folder: Path) -> dict[str, Any]:
     return inputs
 
 
-def _refuse_other_inputs(folder: Path, experiment: Path | None, voc: Path | None, steps: int | None) -> None:
+def _refuse_other_inputs(folder: Path, experiment: Path | None, given: dict[str, Any]) -> None:
     before = _inputs(folder)
     differences = []
     if experiment is not None and experiment.resolve() != (folder / EXPERIMENT_FILE).resolve():
         now = load_experiment(experiment).model_dump(mode="json")
         differences += _differences(before["experiment"], now, "experiment")
-    if voc is not None and str(voc.resolve()) != before["voc"]:
-        differences.append(f"VOC is {voc.resolve()}, it was {before['voc'] or 'the synthetic set'}")
-    if steps is not None and steps != before["steps"]:
-        differences.append(f"STEPS is {steps}, it was {before['steps'] or 'the experiment’s own'}")
+    differences += [
+        f"{name.upper()} is {value}, it was {before[name] or 'not given'}"
+        for name, value in given.items()
+        if value is not None and value != before[name]
+    ]
     if differences:
         raise BadRun(
             f"{folder}: was made from other inputs: {'; '.join(differences)}. "

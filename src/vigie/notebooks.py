@@ -1,0 +1,152 @@
+"""Execute the notebooks of a run in their order, those whose inputs changed and no other.
+
+A step is fresh when its stamp, written last, names the hash of what it was executed on, and its outcome is there.
+"""
+
+import logging
+import os
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import papermill
+from nbconvert import HTMLExporter
+from papermill.exceptions import PapermillExecutionError
+
+import vigie.errors
+from vigie.errors import BadSetting, VigieError
+from vigie.progress import INTERVAL_VARIABLE, interval_s
+from vigie.runs import Run, project_root, run_named
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One notebook: `key` names its inputs, `outcome` is what it leaves."""
+
+    name: str
+    notebook: str
+    outcome: Callable[[Run], Path]
+
+    def stamp(self, run: Run) -> Path:
+        return run.notebooks / f"{self.notebook}.key"
+
+    def fresh(self, run: Run, key: str | None) -> bool:
+        stamp = self.stamp(run)
+        return key is not None and self.outcome(run).exists() and stamp.is_file() and stamp.read_text() == key
+
+
+STEPS = (
+    Step("data", "01_data", lambda run: run.records / "manifest.json"),
+    Step("train", "02_train", lambda run: run.checkpoints / "trained.json"),
+    Step("evaluate", "03_evaluate", lambda run: run.reports / "metrics.json"),
+    Step("export", "04_export", lambda run: models_folder() / run.name),
+)
+
+
+def models_folder() -> Path:
+    """`models/` of the project, or what VIGIE_MODELS names."""
+    return (project_root() / os.environ.get("VIGIE_MODELS", "models")).resolve()
+
+
+def make(step: str, *, name: str = "", experiment: str = "", voc: str = "", steps: int = 0) -> tuple[Run, list[str]]:
+    """Bring a run up to `step`; returns it and the notebooks that had to be executed.
+
+    Raises:
+        BadRun: the run was made from other inputs.
+        VigieError: what a notebook met that a person can mend.
+    """
+    wanted = [known.name for known in STEPS]
+    if step not in wanted:
+        raise BadSetting(f"there is no step {step!r}; there are: {', '.join(wanted)}")
+    run = run_named(name, experiment=experiment, voc=voc, steps=steps)
+    executed = []
+    for number, current in enumerate(STEPS[: wanted.index(step) + 1], start=1):
+        key = _key(current, run)
+        if current.fresh(run, key):
+            continue
+        logger.info("%d of %d: notebook %s of %s", number, wanted.index(step) + 1, current.notebook, run.folder)
+        execute(project_root() / "notebooks" / f"{current.notebook}.ipynb", run.notebooks, {"name": run.name})
+        _write(current.stamp(run), _key(current, run) or "")
+        executed.append(current.notebook)
+    return run, executed
+
+
+def _key(step: Step, run: Run) -> str | None:
+    """What the step's outcome depends on; None while that cannot be told, because a step before it is not done."""
+    from vigie.data.prepare import source_hash  # noqa: PLC0415  # heavy, and this module lists the steps for --help
+
+    if not run.pictures.is_dir():
+        return None
+    data_key = run.data_key(source_hash(run.pictures))
+    return data_key if step.name == "data" else run.training_key(data_key)
+
+
+def execute(notebook: Path, out: Path, parameters: Mapping[str, Any]) -> Path:
+    """Run a notebook from top to bottom into `out` (with its HTML), progress on standard error.
+
+    Raises:
+        BadSetting: a parameter that the notebook does not have.
+        VigieError: the notebook raised it; anything else that it raised is a `PapermillExecutionError`.
+    """
+    _refuse_unknown(notebook, parameters)
+    out.mkdir(parents=True, exist_ok=True)
+    done, unfinished = out / notebook.name, out / f"{notebook.stem}.part.ipynb"
+    os.environ[INTERVAL_VARIABLE] = str(interval_s())
+    started = time.monotonic()
+    try:
+        papermill.execute_notebook(
+            notebook, unfinished, dict(parameters), cwd=notebook.parent, progress_bar=False, stderr_file=sys.stderr
+        )
+    except PapermillExecutionError as error:
+        failed = unfinished.replace(out / f"{notebook.stem}.failed.ipynb")
+        _raise_as_itself(error, failed)
+    finally:
+        del os.environ[INTERVAL_VARIABLE]
+    executed = nbformat.read(unfinished, as_version=4)
+    _keep_last_states(executed)
+    nbformat.write(executed, unfinished)
+    html, _ = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True).from_notebook_node(executed)
+    _write(done.with_suffix(".html"), html)
+    unfinished.replace(done)
+    logger.info("%s: %.0f s, %s", notebook.stem, time.monotonic() - started, done.with_suffix(".html"))
+    return done
+
+
+def _refuse_unknown(notebook: Path, parameters: Mapping[str, Any]) -> None:
+    """papermill alone would log a misspelt parameter and run on with the default."""
+    if not notebook.is_file():
+        raise BadSetting(f"{notebook}: there is no such notebook")
+    known = papermill.inspect_notebook(notebook)
+    unknown = sorted(parameters.keys() - known.keys())
+    if unknown:
+        raise BadSetting(
+            f"{notebook.name}: has no parameter {', '.join(unknown)}; it has: {', '.join(known) or 'none'}"
+        )
+
+
+def _raise_as_itself(error: PapermillExecutionError, failed: Path) -> None:
+    kind = getattr(vigie.errors, str(error.ename), None)
+    if isinstance(kind, type) and issubclass(kind, VigieError):
+        raise kind(f"{error.evalue} (met in {failed})") from error
+    raise error
+
+
+def _keep_last_states(notebook: nbformat.NotebookNode) -> None:
+    """Of a bar that was drawn over itself a hundred times keep the last line."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if output.output_type == "stream":
+                output.text = re.sub(r"[^\r\n]*\r(?!\n)", "", output.text)
+
+
+def _write(path: Path, text: str) -> None:
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
