@@ -1,0 +1,47 @@
+"""Every adapter of the message bus, each on a place of its own."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vigie import adapters
+from vigie.ports import Bus
+
+
+@dataclass
+class BusPlace:
+    """Where a test's messages live: open it as often as there are processes to play."""
+
+    adapter: str
+    options: dict[str, Any]
+    opened: list[Bus] = field(default_factory=list)
+
+    def open(self) -> Bus:
+        bus: Bus = adapters.build("bus", self.adapter, self.options)
+        self.opened.append(bus)
+        return bus
+
+
+@pytest.fixture(params=["embedded"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BusPlace]:
+    made = _MAKERS[request.param](request, tmp_path)
+    yield made
+    for bus in made.opened:
+        bus.close()
+
+
+@pytest.fixture
+def topic() -> str:
+    """A name that no other test uses."""
+    return f"test.{uuid.uuid4().hex}"
+
+
+def _embedded(_: pytest.FixtureRequest, folder: Path) -> BusPlace:
+    return BusPlace("embedded", {"path": str(folder / "bus.db"), "session_timeout_s": 1.0})
+
+
+_MAKERS: dict[str, Callable[[pytest.FixtureRequest, Path], BusPlace]] = {"embedded": _embedded}
