@@ -1,0 +1,306 @@
+"""A model bundle: the folder that an export makes, and the only thing that training and the camera side share.
+
+models/<name>/<N>/
+    saved_model.pb, variables/    TF Serving's version folder
+    model_fp32.tflite             and other files that one runtime or another reads
+    labels.txt                    one a line, in the order of the scores
+    manifest.json                 what the files are and how to use them: `Manifest`
+    README.md                     the model card; no hash is kept of it, so that a person may add to it
+    trial/                        pictures to try it on, where the set may be shown
+"""
+
+import errno
+import hashlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vigie.adapters import explain
+from vigie.anchors import AnchorSpec, anchors_yxyx_px
+from vigie.decoding import Decoder
+from vigie.errors import BadBundle
+from vigie.resizing import Triple
+
+logger = logging.getLogger(__name__)
+
+MANIFEST_FILE = "manifest.json"
+LABELS_FILE = "labels.txt"
+CARD_FILE = "README.md"
+_STAGING_PREFIX = ".unfinished-"
+_STAGING_LIFE = timedelta(days=1)
+_UNLISTED = (MANIFEST_FILE, CARD_FILE)
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Label = Annotated[str, Field(pattern=r"^\S(.*\S)?$", description="one line, no space at its ends")]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputSpec(_Section):
+    """What the model takes: `width` x `height` pixels of 0 to 255, less `mean_rgb`, divided by `std_rgb`."""
+
+    width: int = Field(ge=1)
+    height: int = Field(ge=1)
+    resize: Literal["stretch"] = "stretch"
+    mean_rgb: Triple
+    std_rgb: Triple
+
+
+class OutputSpec(_Section):
+    """By which names the files give raw boxes (B x N x 4) and scores (B x N x labels)."""
+
+    boxes: str = "raw_boxes"
+    scores: str = "scores"
+
+
+class FileEntry(_Section):
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(ge=0)
+
+
+class ModelFacts(_Section):
+    """What the maker of a bundle knows of its model; the rest of the manifest follows from the files."""
+
+    default: str = Field(description="the file to run where none is named")
+    labels: tuple[Label, ...] = Field(min_length=1)
+    input: InputSpec
+    outputs: OutputSpec = OutputSpec()
+    anchors: AnchorSpec
+    box_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    score_threshold: Share = 0.5
+    thresholds: dict[str, Share] = Field(default_factory=dict, description="of single labels")
+    nms_iou: Share = 0.5
+    max_detections: int = Field(default=100, ge=1)
+    metrics: dict[str, dict[str, float | None]] = Field(default_factory=dict, description="of each file that runs")
+    data_hash: str
+    training_key: str
+    code: str = Field(description="the version that made it, with its commit where it is known")
+    trial_source: str = Field(description="what to try it on; a path is relative to the bundle")
+    step: int = Field(ge=0, description="of the training")
+
+    @model_validator(mode="after")
+    def _names_agree(self) -> Self:
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"labels stand twice in {list(self.labels)}")
+        if unknown := sorted(self.thresholds.keys() - set(self.labels)):
+            raise ValueError(f"there are thresholds for {unknown}, which are no labels")
+        return self
+
+
+class Manifest(ModelFacts):
+    """`manifest.json`. Times are UTC; paths are relative to the bundle, with `/`."""
+
+    format: Literal[1] = 1
+    name: str
+    version: int = Field(ge=0, description="the folder's number; 0 while it is being made")
+    made_at: AwareDatetime
+    files: dict[str, FileEntry]
+
+    @model_validator(mode="after")
+    def _files_agree(self) -> Self:
+        for path in self.files:
+            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts:
+                raise ValueError(f"files: {path} lies outside the bundle")
+        for named in (self.default, *self.metrics, LABELS_FILE):
+            if named not in self.files:
+                raise ValueError(f"{named} is not among the files {sorted(self.files)}")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A bundle that was opened."""
+
+    folder: Path
+    manifest: Manifest
+
+    def file(self, name: str | None = None) -> Path:
+        """The path of a file that the manifest lists; of the default one without a name.
+
+        Raises:
+            BadBundle: it lists no such file.
+        """
+        chosen = name or self.manifest.default
+        if chosen not in self.manifest.files:
+            raise BadBundle(f"{self.folder}: has no file {chosen}; it has {', '.join(sorted(self.manifest.files))}")
+        return self.folder / chosen
+
+    def decoder(self, score_threshold: float | None = None) -> Decoder:
+        """With the manifest's thresholds; `score_threshold` replaces them all, those of single labels too."""
+        facts = self.manifest
+        return Decoder(
+            labels=facts.labels,
+            input_width=facts.input.width,
+            input_height=facts.input.height,
+            anchors=anchors_yxyx_px(facts.anchors, facts.input.width, facts.input.height),
+            box_weights=facts.box_weights,
+            score_threshold=facts.score_threshold if score_threshold is None else score_threshold,
+            thresholds=dict(facts.thresholds) if score_threshold is None else {},
+            nms_iou=facts.nms_iou,
+            max_detections=facts.max_detections,
+        )
+
+    def trial_source(self) -> str:
+        """A source's spec; a path in the bundle is given in full."""
+        inside = self.folder / self.manifest.trial_source
+        return str(inside) if inside.exists() else self.manifest.trial_source
+
+
+def open_bundle(folder: Path, *, verify: bool = True) -> Bundle:
+    """Open `models/<name>/<N>`, or the newest version in `models/<name>`. `verify` compares every file's hash.
+
+    Raises:
+        BadBundle: there is none, or its files and its manifest disagree.
+    """
+    if not (folder / MANIFEST_FILE).is_file():
+        folder = _newest_version(folder)
+    bundle = Bundle(folder, _read_manifest(folder / MANIFEST_FILE))
+    if verify:
+        _verify(bundle)
+    return bundle
+
+
+def newest_bundle(models: Path) -> Bundle:
+    """The bundle in `models/<name>/<N>` that was made last, by its manifest.
+
+    Raises:
+        BadBundle: there is none, or one of the manifests cannot be read.
+    """
+    found = [open_bundle(folder, verify=False) for name in _folders(models) for folder in _versions(name)]
+    if not found:
+        raise BadBundle(f"{models}: holds no model bundle; make one with `make export` first")
+    return open_bundle(max(found, key=lambda bundle: bundle.manifest.made_at).folder)
+
+
+def new_staging(out: Path) -> Path:
+    """An empty folder beside the versions of `out` to put a bundle's files into; never taken for a bundle.
+
+    What interrupted exports left there goes after a day.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    for leftover in out.glob(f"{_STAGING_PREFIX}*"):
+        if datetime.now(UTC) - datetime.fromtimestamp(leftover.stat().st_mtime, UTC) > _STAGING_LIFE:
+            logger.info("removed an unfinished bundle", extra={"folder": str(leftover)})
+            shutil.rmtree(leftover, ignore_errors=True)
+    return Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=out))
+
+
+def seal(staged: Path, facts: ModelFacts, *, name: str, version: int = 0) -> Bundle:
+    """Write labels and manifest over the files that lie in `staged`, so that it can be opened and run there."""
+    (staged / LABELS_FILE).write_text("".join(f"{label}\n" for label in facts.labels), encoding="utf-8")
+    files = {
+        path: FileEntry(sha256=_sha256(staged / path), bytes=(staged / path).stat().st_size) for path in _listed(staged)
+    }
+    try:
+        manifest = Manifest(**dict(facts), name=name, version=version, made_at=datetime.now(UTC), files=files)
+    except ValidationError as error:
+        raise BadBundle(explain(error, f"{staged}: cannot become a bundle")) from error
+    (staged / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return Bundle(staged, manifest)
+
+
+def write_bundle(staged: Path, out: Path, facts: ModelFacts) -> Bundle:
+    """Make the staged files the next version in `out`: whole, on the disk, in one step. `staged` is gone then."""
+    while True:
+        version = max((int(folder.name) for folder in _numbered(out)), default=0) + 1
+        bundle = seal(staged, facts, name=out.resolve().name, version=version)
+        staged.chmod(0o755)  # mkdtemp's 0700 would hide it from a server that runs as another user
+        _sync(staged)
+        try:
+            staged.rename(out / str(version))
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                continue  # somebody else published this number a moment ago
+            raise
+        _sync_folder(out)
+        return Bundle(out / str(version), bundle.manifest)
+
+
+def _newest_version(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise BadBundle(f"{folder}: there is no such model bundle; make one with `make export`")
+    versions = _versions(folder)
+    if not versions:
+        raise BadBundle(
+            f"{folder}: is no model bundle: it holds neither {MANIFEST_FILE} nor numbered versions with one; "
+            "name a folder such as models/<name>, or make one with `make export`"
+        )
+    return max(versions, key=lambda version: int(version.name))
+
+
+def _folders(parent: Path) -> Iterator[Path]:
+    return (child for child in sorted(parent.glob("*")) if child.is_dir() and not child.name.startswith("."))
+
+
+def _numbered(parent: Path) -> Iterator[Path]:
+    return (child for child in _folders(parent) if child.name.isascii() and child.name.isdigit())
+
+
+def _versions(parent: Path) -> list[Path]:
+    return [child for child in _numbered(parent) if (child / MANIFEST_FILE).is_file()]
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise BadBundle(f"{path}: cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise BadBundle(f"{explain(error, str(path))}; export the model again") from error
+
+
+def _verify(bundle: Bundle) -> None:
+    for name, entry in bundle.manifest.files.items():
+        path = bundle.folder / name
+        if not path.is_file():
+            raise BadBundle(f"{path}: is missing, and {MANIFEST_FILE} lists it; export or copy the bundle again")
+        found = _sha256(path)
+        if found != entry.sha256:
+            raise BadBundle(
+                f"{path}: was changed after its export: its {path.stat().st_size} bytes have the sha256 {found[:12]}…, "
+                f"{MANIFEST_FILE} expects {entry.bytes} with {entry.sha256[:12]}…; export or copy the bundle again"
+            )
+    labels = tuple((bundle.folder / LABELS_FILE).read_text(encoding="utf-8").splitlines())
+    if labels != bundle.manifest.labels:
+        raise BadBundle(
+            f"{bundle.folder / LABELS_FILE}: has the labels {list(labels)}, {MANIFEST_FILE} expects "
+            f"{list(bundle.manifest.labels)}; export the model again"
+        )
+
+
+def _listed(folder: Path) -> list[str]:
+    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in found if path not in _UNLISTED)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        else:
+            _sync_folder(path)
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,82 @@
+"""What all runtimes of our own models share: picture to input, raw heads to detections."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vigie.anchors import Boxes
+from vigie.decoding import Decoder, Scores
+from vigie.domain import Detection
+from vigie.errors import BadBundle, BadPicture
+from vigie.pictures import Picture, Pixels
+from vigie.resizing import stretched
+
+
+class RawHeads(Protocol):
+    """A model that runs."""
+
+    def __call__(self, rgb_u8: npt.NDArray[np.uint8]) -> tuple[Boxes, Scores]:
+        """B x height x width x 3 at the model's input size -> raw boxes B x N x 4, scores B x N x C."""
+
+
+class RawHeadsDetector:
+    """A `vigie.ports.Detector` over raw heads. `where` names the model in errors; `batch` pictures run at once."""
+
+    def __init__(self, heads: RawHeads, decoder: Decoder, *, where: str, batch: int = 1) -> None:
+        self._heads = heads
+        self._decoder = decoder
+        self._where = where
+        self._batch = batch
+
+    @property
+    def labels(self) -> Sequence[str]:
+        return self._decoder.labels
+
+    def detect(self, pictures: Sequence[Picture]) -> list[list[Detection] | BadPicture]:
+        """One entry a picture (see `vigie.ports.Detector`).
+
+        Raises:
+            BadBundle: the model's outputs do not fit its anchors and labels, or are not finite.
+        """
+        return [
+            entry
+            for start in range(0, len(pictures), self._batch)
+            for entry in self._detect_batch(pictures[start : start + self._batch])
+        ]
+
+    def _detect_batch(self, pictures: Sequence[Picture]) -> list[list[Detection] | BadPicture]:
+        inputs = [self._input(picture) for picture in pictures]
+        good = [pixels for pixels in inputs if not isinstance(pixels, BadPicture)]
+        if not good:
+            return [entry for entry in inputs if isinstance(entry, BadPicture)]
+        outputs = iter(zip(*self._run(np.stack(good)), strict=True))
+        entries: list[list[Detection] | BadPicture] = []
+        for picture, pixels in zip(pictures, inputs, strict=True):
+            if isinstance(pixels, BadPicture):
+                entries.append(pixels)
+                continue
+            raw_boxes, scores = next(outputs)
+            entries.append(self._decoder.decode(raw_boxes, scores, width=picture.width, height=picture.height))
+        return entries
+
+    def _input(self, picture: Picture) -> Pixels | BadPicture:
+        try:
+            return stretched(picture.rgb(), self._decoder.input_width, self._decoder.input_height)
+        except BadPicture as error:
+            return error
+
+    def _run(self, rgb_u8: npt.NDArray[np.uint8]) -> tuple[Boxes, Scores]:
+        raw_boxes, scores = self._heads(rgb_u8)
+        anchors, labels = len(self._decoder.anchors), len(self._decoder.labels)
+        for name, found, columns in (("raw boxes", raw_boxes, 4), ("scores", scores, labels)):
+            expected = (len(rgb_u8), anchors, columns)
+            if found.shape != expected:
+                raise BadBundle(
+                    f"{self._where}: its {name} have the shape {found.shape}, its anchors and labels expect "
+                    f"{expected}; export the model again"
+                )
+            if not np.isfinite(found).all():
+                raise BadBundle(f"{self._where}: its {name} are not finite; the training broke down, train again")
+        return raw_boxes, scores
