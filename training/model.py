@@ -1,0 +1,84 @@
+"""The detector's network: images in, raw boxes and scores out, in the order of `vigie.anchors`."""
+
+from pathlib import Path
+
+import tensorflow as tf
+import tf_keras
+from official.vision.modeling import backbones, decoders  # noqa: F401 - registers MobileNet and FPN
+from official.vision.ops import preprocess_ops
+from official.vision.tasks.retinanet import RetinaNetTask
+
+from vigie.errors import BadRun
+from vigie.experiment import Experiment
+from vigie.training.config import task_config
+
+PIXEL_MEAN_RGB: tuple[float, float, float] = preprocess_ops.MEAN_RGB
+"""What the training subtracts from pixels of 0 to 255, ImageNet's mean."""
+PIXEL_STD_RGB: tuple[float, float, float] = preprocess_ops.STDDEV_RGB
+"""What it then divides by."""
+
+RAW_BOXES = "raw_boxes"
+SCORES = "scores"
+
+
+def raw_model(experiment: Experiment, weights: Path, *, normalised_input: bool = False) -> tf_keras.Model:
+    """The trained network, for inference.
+
+    In: RGB pixels 0 to 255, uint8 or float32, B x height x width x 3; with `normalised_input` float32 pixels from
+    which PIXEL_MEAN_RGB was subtracted and which were divided by PIXEL_STD_RGB.
+    Out: `raw_boxes` B x N x 4 (dy, dx, dh, dw, times the decoder's box weights) and `scores` B x N x C,
+    the probabilities of the classes without background; float32, N in the order of `vigie.anchors.anchors_yxyx_px`.
+
+    `weights` is a folder of checkpoints, of which the newest counts, or one checkpoint's path without its ending.
+
+    Raises:
+        BadRun: no checkpoint there, or one of another model.
+    """
+    trained = _restored(experiment, weights)
+    spec = experiment.model
+    pixels = tf_keras.Input((spec.input_height, spec.input_width, 3), dtype=tf.float32, name="pixels")
+    normalised = pixels if normalised_input else (pixels - PIXEL_MEAN_RGB) / PIXEL_STD_RGB
+    scores, boxes, _ = trained.head(trained.decoder(trained.backbone(normalised, training=False)))
+    levels = [str(level) for level in range(spec.anchors.min_level, spec.anchors.max_level + 1)]
+    classes = len(experiment.classes) + 1
+    outputs = {
+        RAW_BOXES: tf.concat([_flat(boxes[level], 4) for level in levels], axis=1, name=RAW_BOXES),
+        SCORES: tf.sigmoid(tf.concat([_flat(scores[level], classes) for level in levels], axis=1))[..., 1:],
+    }
+    return tf_keras.Model(pixels, outputs, name="detector")
+
+
+def newest_checkpoint(weights: Path) -> Path:
+    """The path, without its ending, of a folder's newest checkpoint, or of the one that is named.
+
+    Raises:
+        BadRun: there is none.
+    """
+    if weights.with_name(weights.name + ".index").is_file():
+        return weights
+    found = tf.train.latest_checkpoint(str(weights)) if weights.is_dir() else None
+    if found is None:
+        raise BadRun(f"{weights}: holds no checkpoint; train first with `make train` or notebook 02_train")
+    return Path(found)
+
+
+def _restored(experiment: Experiment, weights: Path) -> tf_keras.Model:
+    checkpoint = newest_checkpoint(weights)
+    spec = experiment.model
+    model = RetinaNetTask(task_config(experiment)).build_model()
+    model(tf.zeros((1, spec.input_height, spec.input_width, 3)), training=False)
+    try:
+        status = tf.train.Checkpoint(model=model).read(str(checkpoint))
+        status.expect_partial().assert_existing_objects_matched()
+    except (tf.errors.OpError, AssertionError, ValueError) as error:
+        raise BadRun(
+            f"{checkpoint}: does not fit the experiment {experiment.name!r} with {len(experiment.classes)} classes at "
+            f"{spec.input_width}x{spec.input_height}: {str(error).splitlines()[0]}; train again"
+        ) from error
+    return model
+
+
+def _flat(level: tf.Tensor, columns: int) -> tf.Tensor:
+    """B x rows x columns x (anchors a cell * `columns`) -> B x anchors x `columns`."""
+    _, rows, cells, channels = level.shape
+    return tf.reshape(level, (-1, rows * cells * channels // columns, columns))

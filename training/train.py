@@ -1,0 +1,139 @@
+"""Train a run: not at all when that is done, on from the last checkpoint after an interruption, anew when stale.
+
+runs/<name>/checkpoints/
+    key                 what the weights here depend on; others are stale
+    ckpt-<step>.*       the last few checkpoints
+    losses.csv          the losses of every step
+    train/, validation/ for TensorBoard
+    trained.json        written last: the training is whole
+"""
+
+import json
+import logging
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vigie.data.prepare import load_manifest, part_files
+from vigie.errors import BadRun
+from vigie.runs import Run
+from vigie.training.quiet import quiet_tensorflow
+from vigie.training.recording import OnStep
+
+logger = logging.getLogger(__name__)
+
+TRAINED_FILE = "trained.json"
+LOSSES_FILE = "losses.csv"
+_KEY_FILE = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A training that is whole. `seconds` is the time of its last sitting; `losses` has the loss of every step."""
+
+    checkpoints: Path
+    key: str
+    steps: int
+    seconds: float
+    losses: Path
+
+
+def train(run: Run, *, progress: bool = True, on_step: OnStep | None = None) -> Trained:
+    """Train the run's experiment on its records.
+
+    A training that is whole returns at once; one that was interrupted goes on from its last checkpoint, with the
+    pictures in another order; checkpoints of another experiment or other records are deleted.
+    What Model Garden prints goes nowhere, so `on_step` cannot print either.
+
+    Raises:
+        BadData: the records are missing or half-made.
+        BadSetting: the initial weights are not there or do not fit.
+        BadRun: the loss became infinite or no number; the last good checkpoint is kept.
+    """
+    key = training_key(run)
+    folder = run.checkpoints
+    done = _read_trained(folder)
+    if done is not None and done.key == key:
+        logger.info("already trained: run=%s steps=%d", run.name, done.steps)
+        return done
+    _discard_stale(folder, key)
+    quiet_tensorflow()
+    from vigie.training.loop import run_training  # noqa: PLC0415 - TensorFlow is quiet only when told before its import
+
+    begin = time.monotonic()
+    run_training(
+        run.experiment,
+        part_files(run.records, "train"),
+        part_files(run.records, "validation"),
+        folder,
+        folder / LOSSES_FILE,
+        progress=progress,
+        on_step=on_step,
+    )
+    done = Trained(folder, key, run.experiment.training.steps, round(time.monotonic() - begin, 1), folder / LOSSES_FILE)
+    _write(folder / TRAINED_FILE, json.dumps(_as_json(done), indent=1))
+    return done
+
+
+def training_key(run: Run) -> str:
+    """Names what the weights depend on: the records as they are, the model and the schedule.
+
+    Raises:
+        BadData: the records are missing or half-made.
+    """
+    return run.training_key(run.data_key(load_manifest(run.records).source_hash))
+
+
+def load_trained(run: Run) -> Trained:
+    """The run's training.
+
+    Raises:
+        BadRun: it is not whole, or its experiment or records changed since.
+    """
+    done = _read_trained(run.checkpoints)
+    if done is None:
+        raise BadRun(f"{run.checkpoints}: holds no whole training; run `make train NAME={run.name}` first")
+    if done.key != training_key(run):
+        raise BadRun(
+            f"{run.checkpoints}: was trained on another experiment or other records than the run has now; "
+            f"run `make train NAME={run.name}` again"
+        )
+    return done
+
+
+def _read_trained(folder: Path) -> Trained | None:
+    path = folder / TRAINED_FILE
+    if not path.is_file():
+        return None
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return Trained(folder, values["key"], values["steps"], values["seconds"], folder / values["losses"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BadRun(f"{path}: cannot be read ({error!r}); delete {folder} and train again") from error
+
+
+def _as_json(done: Trained) -> dict[str, Any]:
+    return {"key": done.key, "steps": done.steps, "seconds": done.seconds, "losses": done.losses.name}
+
+
+def _discard_stale(folder: Path, key: str) -> None:
+    """Leave nothing of another training, and the key of this one."""
+    key_file = folder / _KEY_FILE
+    if key_file.is_file() and key_file.read_text(encoding="utf-8") == key:
+        return
+    if folder.exists() and any(folder.iterdir()):
+        logger.warning("stale checkpoints discarded, the experiment or the records changed: folder=%s", folder)
+        # First, so that what is left after an interruption here counts as stale too.
+        key_file.unlink(missing_ok=True)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(key_file, key)
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)
