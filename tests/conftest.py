@@ -6,4 +6,4 @@ from pathlib import Path
 # Tests are imported by their paths (importlib mode), so this folder is not on sys.path by itself.
 sys.path.insert(0, str(Path(__file__).parent))
 
-pytest_plugins: list[str] = []
+pytest_plugins: list[str] = ["tiny_bundle"]

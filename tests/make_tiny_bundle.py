@@ -9,9 +9,10 @@ import tensorflow as tf
 import tf_keras
 
 from vigie.anchors import AnchorSpec
-from vigie.bundle import InputSpec, ModelFacts, new_staging, write_bundle
+from vigie.bundle import InputSpec, ModelFacts
 from vigie.cartoons import LABELS, MovingScene
 from vigie.export.files import TFLITE_FILE, write_saved_model, write_tflite
+from vigie.export.publishing import new_staging, write_bundle
 from vigie.resizing import normalised, stretched
 
 ANCHORS = AnchorSpec(min_level=3, max_level=5)

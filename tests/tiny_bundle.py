@@ -16,7 +16,10 @@ from vigie.errors import BadBundle
 
 _HERE = Path(__file__).parent
 _MAKER = _HERE / "make_tiny_bundle.py"
-_MADE_FROM = (_MAKER, _HERE.parent / "src/vigie/bundle.py", _HERE.parent / "export/files.py")
+_MADE_FROM = (
+    _MAKER,
+    *(_HERE.parent / path for path in ("src/vigie/bundle.py", "export/files.py", "export/publishing.py")),
+)
 
 
 @pytest.fixture(scope="session")

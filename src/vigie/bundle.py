@@ -9,15 +9,9 @@ models/<name>/<N>/
     trial/                        pictures to try it on, where the set may be shown
 """
 
-import errno
 import hashlib
-import logging
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal, Self
 
@@ -29,14 +23,9 @@ from vigie.decoding import Decoder
 from vigie.errors import BadBundle
 from vigie.resizing import Triple
 
-logger = logging.getLogger(__name__)
-
 MANIFEST_FILE = "manifest.json"
 LABELS_FILE = "labels.txt"
 CARD_FILE = "README.md"
-_STAGING_PREFIX = ".unfinished-"
-_STAGING_LIFE = timedelta(days=1)
-_UNLISTED = (MANIFEST_FILE, CARD_FILE)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Label = Annotated[str, Field(pattern=r"^\S(.*\S)?$", description="one line, no space at its ends")]
@@ -182,50 +171,6 @@ def newest_bundle(models: Path) -> Bundle:
     return open_bundle(max(found, key=lambda bundle: bundle.manifest.made_at).folder)
 
 
-def new_staging(out: Path) -> Path:
-    """An empty folder beside the versions of `out` to put a bundle's files into; never taken for a bundle.
-
-    What interrupted exports left there goes after a day.
-    """
-    out.mkdir(parents=True, exist_ok=True)
-    for leftover in out.glob(f"{_STAGING_PREFIX}*"):
-        if datetime.now(UTC) - datetime.fromtimestamp(leftover.stat().st_mtime, UTC) > _STAGING_LIFE:
-            logger.info("removed an unfinished bundle", extra={"folder": str(leftover)})
-            shutil.rmtree(leftover, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix=_STAGING_PREFIX, dir=out))
-
-
-def seal(staged: Path, facts: ModelFacts, *, name: str, version: int = 0) -> Bundle:
-    """Write labels and manifest over the files that lie in `staged`, so that it can be opened and run there."""
-    (staged / LABELS_FILE).write_text("".join(f"{label}\n" for label in facts.labels), encoding="utf-8")
-    files = {
-        path: FileEntry(sha256=_sha256(staged / path), bytes=(staged / path).stat().st_size) for path in _listed(staged)
-    }
-    try:
-        manifest = Manifest(**dict(facts), name=name, version=version, made_at=datetime.now(UTC), files=files)
-    except ValidationError as error:
-        raise BadBundle(explain(error, f"{staged}: cannot become a bundle")) from error
-    (staged / MANIFEST_FILE).write_text(manifest.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return Bundle(staged, manifest)
-
-
-def write_bundle(staged: Path, out: Path, facts: ModelFacts) -> Bundle:
-    """Make the staged files the next version in `out`: whole, on the disk, in one step. `staged` is gone then."""
-    while True:
-        version = max((int(folder.name) for folder in _numbered(out)), default=0) + 1
-        bundle = seal(staged, facts, name=out.resolve().name, version=version)
-        staged.chmod(0o755)  # mkdtemp's 0700 would hide it from a server that runs as another user
-        _sync(staged)
-        try:
-            staged.rename(out / str(version))
-        except OSError as error:
-            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-                continue  # somebody else published this number a moment ago
-            raise
-        _sync_folder(out)
-        return Bundle(out / str(version), bundle.manifest)
-
-
 def _newest_version(folder: Path) -> Path:
     if not folder.is_dir():
         raise BadBundle(f"{folder}: there is no such model bundle; make one with `make export`")
@@ -242,12 +187,12 @@ def _folders(parent: Path) -> Iterator[Path]:
     return (child for child in sorted(parent.glob("*")) if child.is_dir() and not child.name.startswith("."))
 
 
-def _numbered(parent: Path) -> Iterator[Path]:
+def numbered(parent: Path) -> Iterator[Path]:
     return (child for child in _folders(parent) if child.name.isascii() and child.name.isdigit())
 
 
 def _versions(parent: Path) -> list[Path]:
-    return [child for child in _numbered(parent) if (child / MANIFEST_FILE).is_file()]
+    return [child for child in numbered(parent) if (child / MANIFEST_FILE).is_file()]
 
 
 def _read_manifest(path: Path) -> Manifest:
@@ -264,13 +209,13 @@ def _verify(bundle: Bundle) -> None:
         path = bundle.folder / name
         if not path.is_file():
             raise BadBundle(f"{path}: is missing, and {MANIFEST_FILE} lists it; export or copy the bundle again")
-        found = _sha256(path)
+        found = sha256_of(path)
         if found != entry.sha256:
             raise BadBundle(
                 f"{path}: was changed after its export: its {path.stat().st_size} bytes have the sha256 {found[:12]}…, "
                 f"{MANIFEST_FILE} expects {entry.bytes} with {entry.sha256[:12]}…; export or copy the bundle again"
             )
-    labels = tuple((bundle.folder / LABELS_FILE).read_text(encoding="utf-8").splitlines())
+    labels = tuple((bundle.folder / LABELS_FILE).read_text(encoding="utf-8").removesuffix("\n").split("\n"))
     if labels != bundle.manifest.labels:
         raise BadBundle(
             f"{bundle.folder / LABELS_FILE}: has the labels {list(labels)}, {MANIFEST_FILE} expects "
@@ -278,29 +223,6 @@ def _verify(bundle: Bundle) -> None:
         )
 
 
-def _listed(folder: Path) -> list[str]:
-    found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in found if path not in _UNLISTED)
-
-
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-        else:
-            _sync_folder(path)
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -13,19 +13,24 @@ RUNTIMES = {"*.tflite": "tflite", "saved_model.pb": "saved_model"}
 
 
 def load_detector(
-    model: Path, *, runtime: str | None = None, threads: int = 2, score_threshold: float | None = None
+    model: Path,
+    *,
+    runtime: str | None = None,
+    file: str | None = None,
+    threads: int = 2,
+    score_threshold: float | None = None,
 ) -> Detector:
-    """Open the bundle `model` and load its default file, or the one that `runtime` runs.
+    """Open the bundle `model` and load its default file, the `file` of that name, or the first that `runtime` runs.
 
     `score_threshold` replaces all thresholds of the bundle.
 
     Raises:
-        BadBundle: the bundle is broken, or has no file for the runtime.
+        BadBundle: the bundle is broken, or has no such file.
         Unavailable: the runtime's library is not installed.
     """
     bundle = open_bundle(model, verify=False)  # the adapter verifies
-    file, chosen = _file_and_runtime(bundle, runtime)
-    options = {"model": bundle.folder, "file": file, "threads": threads, "score_threshold": score_threshold}
+    found, chosen = _file_and_runtime(bundle, file, runtime)
+    options = {"model": bundle.folder, "file": found, "threads": threads, "score_threshold": score_threshold}
     detector: Detector = adapters.build("detector", chosen, options)
     return detector
 
@@ -36,12 +41,12 @@ def runnable(bundle: Bundle) -> dict[str, str]:
     return {file: runs for file in files for pattern, runs in RUNTIMES.items() if fnmatchcase(file, pattern)}
 
 
-def _file_and_runtime(bundle: Bundle, runtime: str | None) -> tuple[str, str]:
+def _file_and_runtime(bundle: Bundle, file: str | None, runtime: str | None) -> tuple[str, str]:
     files = runnable(bundle)
-    for file, runs in files.items():
-        if runtime in (None, runs):
-            return file, runs
+    for name, runs in files.items():
+        if file in (None, name) and runtime in (None, runs):
+            return name, runs
     raise BadBundle(
-        f"{bundle.folder}: has no file that {runtime or 'a runtime'} could run; "
-        f"it has {', '.join(f'{file} ({runs})' for file, runs in files.items()) or 'none'}"
+        f"{bundle.folder}: has no {file or 'file'} that {runtime or 'a runtime'} could run; "
+        f"it has {', '.join(f'{name} ({runs})' for name, runs in files.items()) or 'none'}"
     )
