@@ -57,15 +57,16 @@ class Picture:
         try:
             with Image.open(io.BytesIO(encoded)) as header:
                 width, height = header.size
-                orientation = int(header.getexif().get(_EXIF_ORIENTATION, 1))
                 kind = (header.format or "").lower()
+                # Not header.getexif(): for a PNG that decodes the whole picture, to look behind it.
+                orientation = int(Image.Image.getexif(header).get(_EXIF_ORIENTATION, 1))
         except UnidentifiedImageError as error:
             raise BadPicture(f"not a picture: its {len(encoded)} bytes start with {encoded[:8]!r}") from error
         except Exception as error:  # Pillow's parsers raise whatever a malformed header makes them stumble on
             raise BadPicture(f"the header of the picture cannot be read: {error}") from error
         if width * height > max_pixels:
             raise BadPicture(f"the picture has {width}x{height} pixels, over the limit of {max_pixels}")
-        if orientation in _EXIF_TRANSPOSED:
+        if orientation in _EXIF_TRANSPOSED and kind != "tiff":  # of which Pillow tells the turned size already
             width, height = height, width
         return cls(width, height, encoded=encoded, format=kind, turned=orientation not in (0, 1))
 

@@ -1,0 +1,155 @@
+"""A picture knows its size before it is decoded, and refuses what is none."""
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageFile
+
+from vigie.errors import BadPicture
+from vigie.pictures import Picture, encode_jpeg
+
+UPRIGHT, TURNED_RIGHT = 1, 6
+RED, BLUE = (255, 0, 0), (0, 0, 255)
+
+
+def jpeg_of(image: Image.Image, orientation: int | None = None) -> bytes:
+    out = io.BytesIO()
+    exif = Image.Exif()
+    if orientation is not None:
+        exif[0x0112] = orientation
+    image.save(out, "JPEG", quality=95, exif=exif)
+    return out.getvalue()
+
+
+def red_above_blue(width: int = 40, height: int = 80) -> Image.Image:
+    image = Image.new("RGB", (width, height), RED)
+    image.paste(BLUE, (0, height // 2, width, height))
+    return image
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of some 60 bytes that claims any size."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    size = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def test_pixels_are_red_green_blue() -> None:
+    pixels = Picture.from_bytes(jpeg_of(red_above_blue())).rgb()
+    assert pixels.shape == (80, 40, 3)
+    np.testing.assert_allclose(pixels[5, 20], RED, atol=3)
+    np.testing.assert_allclose(pixels[75, 20], BLUE, atol=3)
+
+
+def test_a_picture_taken_on_its_side_is_seen_upright() -> None:
+    stored = red_above_blue().transpose(Image.Transpose.ROTATE_90)  # what a camera held sideways stores
+    picture = Picture.from_bytes(jpeg_of(stored, TURNED_RIGHT))
+    assert (picture.width, picture.height) == (40, 80)
+    pixels = picture.rgb()
+    assert pixels.shape == (80, 40, 3)
+    np.testing.assert_allclose(pixels[5, 20], RED, atol=3)
+    np.testing.assert_allclose(pixels[75, 20], BLUE, atol=3)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_other_formats_turn_as_a_jpeg_does(kind: str) -> None:
+    exif, out = Image.Exif(), io.BytesIO()
+    exif[0x0112] = TURNED_RIGHT
+    Image.new("RGB", (80, 40), RED).save(out, kind, exif=exif)
+    picture = Picture.from_bytes(out.getvalue())
+    assert (picture.width, picture.height) == (40, 80)
+    assert picture.rgb().shape == (80, 40, 3)
+
+
+def test_bytes_of_an_upright_jpeg_are_kept_and_others_are_encoded_upright() -> None:
+    upright = jpeg_of(red_above_blue(), UPRIGHT)
+    assert Picture.from_bytes(upright).jpeg() == upright
+    turned = jpeg_of(red_above_blue().transpose(Image.Transpose.ROTATE_90), TURNED_RIGHT)
+    again = Picture.from_bytes(Picture.from_bytes(turned).jpeg())
+    assert (again.width, again.height, again.turned) == (40, 80, False)
+
+
+def test_a_png_with_transparency_becomes_a_jpeg_of_the_same_size() -> None:
+    out = io.BytesIO()
+    Image.new("RGBA", (30, 20), (0, 255, 0, 128)).save(out, "PNG")
+    picture = Picture.from_bytes(out.getvalue())
+    assert (picture.format, picture.rgb().shape) == ("png", (20, 30, 3))
+    assert Picture.from_bytes(picture.jpeg()).format == "jpeg"
+
+
+@pytest.fixture
+def nothing_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(*_: object, **__: object) -> None:
+        pytest.fail("the picture was decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", decode)
+    monkeypatch.setattr(cv2, "imdecode", decode)
+
+
+@pytest.mark.usefixtures("nothing_decodes")
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [8_000, 12_000, 30_000])
+def test_a_giant_is_refused_by_its_header_before_anything_is_decoded(side: int) -> None:
+    with pytest.raises(BadPicture, match=rf"{side}x{side} pixels, over the limit|Image size \({side * side} pixels\)"):
+        Picture.from_bytes(png_header(side, side))
+
+
+@pytest.mark.usefixtures("nothing_decodes")
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"])
+def test_reading_the_size_decodes_nothing(kind: str) -> None:
+    out = io.BytesIO()
+    Image.new("L", (40, 30)).save(out, kind)
+    picture = Picture.from_bytes(out.getvalue())
+    assert (picture.width, picture.height, picture.format) == (40, 30, kind.lower())
+
+
+def test_the_limit_of_pixels_is_the_callers() -> None:
+    encoded = jpeg_of(red_above_blue(40, 80))
+    assert Picture.from_bytes(encoded, max_pixels=3200).width == 40
+    with pytest.raises(BadPicture, match="over the limit of 3199"):
+        Picture.from_bytes(encoded, max_pixels=3199)
+
+
+@pytest.mark.parametrize(
+    ("encoded", "message"),
+    [
+        (b"", "empty"),
+        (b"<html>404</html>", "not a picture"),
+        (b"\xff\xd8", "not a picture"),
+        (jpeg_of(red_above_blue())[:30], "not a picture|header"),
+    ],
+)
+def test_what_is_no_picture_is_refused(encoded: bytes, message: str) -> None:
+    with pytest.raises(BadPicture, match=message):
+        Picture.from_bytes(encoded)
+
+
+def test_a_picture_whose_body_is_missing_is_refused_when_it_is_decoded() -> None:
+    picture = Picture.from_bytes(png_header(64, 64))
+    assert (picture.width, picture.height) == (64, 64)
+    with pytest.raises(BadPicture, match="64x64 that cannot be decoded"):
+        picture.rgb()
+
+
+def test_a_file_names_itself_in_its_errors(tmp_path: Path) -> None:
+    (tmp_path / "broken.jpg").write_bytes(b"no picture")
+    with pytest.raises(BadPicture, match=r"broken\.jpg: not a picture"):
+        Picture.from_file(tmp_path / "broken.jpg")
+    with pytest.raises(BadPicture, match=r"absent\.jpg: cannot be read: No such file"):
+        Picture.from_file(tmp_path / "absent.jpg")
+
+
+def test_pixels_become_a_picture_and_come_back() -> None:
+    pixels = np.asarray(red_above_blue(), np.uint8)
+    picture = Picture.from_pixels(pixels)
+    assert (picture.width, picture.height) == (40, 80)
+    assert picture.rgb() is pixels
+    np.testing.assert_allclose(Picture.from_bytes(encode_jpeg(pixels, 95)).rgb()[5, 20], RED, atol=4)
