@@ -3,14 +3,13 @@
 import json
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from vigie import voc
 from vigie.cartoons import random_scene
 from vigie.data.atomic import whole_folder
 from vigie.data.parallel import in_order
 from vigie.errors import BadSetting
 from vigie.pictures import encode_jpeg
+from vigie.progress import progress as progress_bar
 
 MARKER = "synthetic.json"
 _MOST_FACES = 5
@@ -41,7 +40,7 @@ def write_set(
             _write_picture(folder, number, seed * _SEED_STRIDE + number, width, height)
 
         done = in_order(draw, range(pictures))
-        for _ in tqdm(done, "Drawing pictures", total=pictures, unit="picture", disable=not progress):
+        for _ in progress_bar(done, total=pictures, description="Drawing pictures", unit="picture", show=progress):
             pass
         facts = {"pictures": pictures, "seed": seed, "width": width, "height": height}
         (folder / MARKER).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")

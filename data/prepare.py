@@ -1,0 +1,203 @@
+"""From a VOC folder to a folder of records: label map, CSVs, TFRecord parts and a manifest, whole or not at all.
+
+TensorFlow is loaded only when records are written or read.
+"""
+
+# ruff: noqa: PLC0415
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from vigie.data.atomic import whole_folder
+from vigie.data.manifest import FILE, ClippedBox, Manifest, PartFacts, file_facts, load_manifest, part_files
+from vigie.data.parallel import in_order
+from vigie.data.parts import PARTS, Part, Sample
+from vigie.data.source import Source, read_sources, read_voc, source_hash
+from vigie.data.split import split
+from vigie.domain import Box
+from vigie.errors import BadData, BadSetting
+from vigie.pictures import Picture
+from vigie.progress import progress as progress_bar
+from vigie.voc import corners, open_folder
+
+__all__ = ["PARTS", "Manifest", "Part", "Sample", "load_manifest", "part_files", "prepare", "read_part", "read_voc",
+           "source_hash"]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+LABEL_MAP = "label_map.pbtxt"
+COLUMNS = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
+
+
+def prepare(
+    voc: Path,
+    out: Path,
+    *,
+    classes: Sequence[str],
+    seed: int,
+    validation_share: float = 0.15,
+    test_share: float = 0.15,
+    pictures_per_shard: int = 256,
+    progress: bool = True,
+) -> Manifest:
+    """Check, split and write; older records at `out` are replaced once the new ones are whole.
+
+    `classes` is the order of the label map. The same pictures, classes, seed and shares give the same bytes.
+
+    Raises:
+        BadSetting: classes or shares that make no sense.
+        BadData, BadAnnotation, BadPicture: what is wrong with the set, up to 20 problems at once; or it is too small.
+    """
+    _check_asked(classes, validation_share, test_share, pictures_per_shard)
+    hashed = source_hash(voc)
+    sources = read_sources(voc, classes, progress=progress)
+    labels = [frozenset(labelled.label for labelled in source.objects) for source in sources]
+    indices = split([source.annotation.stem for source in sources], labels, seed=seed,
+                    validation_share=validation_share, test_share=test_share)  # fmt: skip
+    parts = {part: [sources[index] for index in indices[part]] for part in PARTS}
+    _check_parts(voc, parts, classes)
+    with whole_folder(out, marker=FILE) as folder:
+        shards = _write_records(folder, parts, classes, pictures_per_shard, progress=progress)
+        (folder / LABEL_MAP).write_text(label_map(classes), encoding="utf-8")
+        for part in PARTS:
+            label_table(parts[part]).to_csv(folder / f"{part}_labels.csv", index=False)
+        manifest = Manifest(
+            version=1,
+            source=voc.resolve().name,
+            source_hash=hashed,
+            classes=tuple(classes),
+            seed=seed,
+            validation_share=validation_share,
+            test_share=test_share,
+            parts={part: _facts(parts[part], classes, shards[part]) for part in PARTS},
+            clipped=_clipped(sources),
+            unannotated=len(open_folder(voc).pictures) - len(sources),
+            files={path.name: file_facts(path) for path in sorted(folder.iterdir())},
+        )
+        (folder / FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    _log(out, manifest)
+    return manifest
+
+
+def read_part(records: Path, part: Part) -> Iterator[Sample]:
+    """The samples of a part, boxes in pixels of the picture; see `vigie.data.tfrecords.read_part`."""
+    from vigie.data import tfrecords
+
+    return tfrecords.read_part(records, part)
+
+
+def label_map(classes: Sequence[str]) -> str:
+    """The text of a `label_map.pbtxt`: ids count from 1."""
+    quoted = [name.replace("\\", "\\\\").replace("'", "\\'") for name in classes]
+    return "".join(f"item {{\n  id: {number}\n  name: '{name}'\n}}\n" for number, name in enumerate(quoted, start=1))
+
+
+def label_table(sources: Sequence[Source]) -> pd.DataFrame:
+    """A row an object with the customary columns. Corners are VOC's own: from 1, the last pixel included, clipped."""
+    rows = [
+        (source.path.name, source.width, source.height, labelled.label, *corners(labelled.box))
+        for source in sources
+        for labelled in source.objects
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _check_asked(classes: Sequence[str], validation_share: float, test_share: float, per_shard: int) -> None:
+    strange = [name for name in classes if not name or name != name.strip() or not name.isprintable()]
+    if not classes or strange or len(set(classes)) < len(classes):
+        raise BadSetting(f"classes: expected one or more different names, found {list(classes)}")
+    if not (validation_share > 0 and test_share > 0 and validation_share + test_share < 1):
+        raise BadSetting(
+            f"validation_share {validation_share} and test_share {test_share}: both have to be above 0 "
+            "and leave something for training"
+        )
+    if per_shard < 1:
+        raise BadSetting(f"pictures_per_shard: expected at least 1, found {per_shard}")
+
+
+def _check_parts(root: Path, parts: dict[Part, list[Source]], classes: Sequence[str]) -> None:
+    whole = sum(len(sources) for sources in parts.values())
+    for part in PARTS:
+        if not parts[part]:
+            raise BadData(f"{root}: {whole} pictures leave the part {part} empty; add pictures or enlarge its share")
+    for part in PARTS:
+        shown = {labelled.label for source in parts[part] for labelled in source.objects}
+        for name in classes:
+            if name in shown:
+                continue
+            if part == "train":
+                raise BadData(
+                    f"{root}: no picture to train on shows the class {name!r}; add annotated pictures of it "
+                    "or take it out of the classes"
+                )
+            logger.warning(
+                "no picture of a part shows a class, its figures will be missing: part=%s class=%s", part, name
+            )
+
+
+def _write_records(
+    folder: Path, parts: dict[Part, list[Source]], classes: Sequence[str], per_shard: int, *, progress: bool
+) -> dict[Part, list[str]]:
+    """Returns the names of the shards; at most a few pictures are in memory at a time."""
+    from vigie.data.tfrecords import example, write_shard
+
+    total = sum(len(sources) for sources in parts.values())
+    shards: dict[Part, list[str]] = {part: [] for part in PARTS}
+    with progress_bar(total=total, description="Writing records", unit="picture", show=progress) as bar:
+        for part, sources in parts.items():
+            count = math.ceil(len(sources) / per_shard)
+            for number in range(count):
+                mine = sources[number::count]
+
+                def examples(mine: list[Source] = mine) -> Iterator[bytes]:
+                    for source, jpeg in zip(mine, in_order(_jpeg, mine), strict=True):
+                        yield example(source, jpeg, classes)
+                        bar.update()
+
+                name = f"{part}-{number:05d}-of-{count:05d}.tfrecord"
+                write_shard(folder / name, examples())
+                shards[part].append(name)
+    return shards
+
+
+def _jpeg(source: Source) -> bytes:
+    return Picture.from_file(source.path).jpeg()
+
+
+def _facts(sources: Sequence[Source], classes: Sequence[str], shards: Sequence[str]) -> PartFacts:
+    counts = Counter(labelled.label for source in sources for labelled in source.objects)
+    return PartFacts(
+        pictures=len(sources),
+        without_objects=sum(not source.objects for source in sources),
+        boxes={name: counts[name] for name in classes},
+        shards=tuple(shards),
+    )
+
+
+def _clipped(sources: Sequence[Source]) -> tuple[ClippedBox, ...]:
+    return tuple(
+        ClippedBox(
+            file=source.annotation.name,
+            object=cut.number,
+            label=cut.label,
+            before=_four(cut.before),
+            after=None if cut.after is None else _four(cut.after),
+        )
+        for source in sources
+        for cut in source.cuts
+    )
+
+
+def _four(box: Box) -> tuple[float, float, float, float]:
+    return box.left, box.top, box.right, box.bottom
+
+
+def _log(out: Path, manifest: Manifest) -> None:
+    counts = {part: facts.pictures for part, facts in manifest.parts.items()}
+    dropped = sum(cut.after is None for cut in manifest.clipped)
+    logger.info("records written: folder=%s pictures=%s clipped=%d dropped=%d unannotated=%d",
+                out, counts, len(manifest.clipped), dropped, manifest.unannotated)  # fmt: skip
