@@ -63,20 +63,24 @@ def detect_frames(detector: Detector, frames: Sequence[Frame], *, model: str) ->
     ]
 
 
-def drawn(seen: Seen, labels: Sequence[str]) -> tuple[Detections, bytes]:
-    """The picture with its boxes as a JPEG that fits a message, and the detections with the time of drawing.
-
-    A drawn picture above `MAX_JPEG_BYTES` is made smaller; its boxes stay in pixels of the frame.
-    """
+def drawn(seen: Seen, labels: Sequence[str]) -> tuple[Detections, Pixels]:
+    """A copy of the picture with its boxes, and the detections with the time that drawing them took."""
     watch = Stopwatch()
     with watch.time("draw"):
         rgb = draw(seen.pixels, seen.found.detections, labels)
-        jpeg = encode_jpeg(rgb)
-        while len(jpeg) > MAX_JPEG_BYTES:
-            half = cv2.resize(rgb, (rgb.shape[1] // 2, rgb.shape[0] // 2), interpolation=cv2.INTER_AREA)
-            rgb = np.asarray(half, dtype=np.uint8)
-            jpeg = encode_jpeg(rgb)
-    return replace(seen.found, times_ms={**seen.found.times_ms, **watch.times_ms}), jpeg
+    return with_times(seen.found, watch), rgb
+
+
+def fitting_jpeg(rgb: Pixels) -> bytes:
+    """At most `MAX_JPEG_BYTES`: a larger picture is halved until it fits a message."""
+    while len(jpeg := encode_jpeg(rgb)) > MAX_JPEG_BYTES:
+        half = cv2.resize(rgb, (rgb.shape[1] // 2, rgb.shape[0] // 2), interpolation=cv2.INTER_AREA)
+        rgb = np.asarray(half, dtype=np.uint8)
+    return jpeg
+
+
+def with_times(found: Detections, watch: "Stopwatch") -> Detections:
+    return replace(found, times_ms={**found.times_ms, **watch.times_ms})
 
 
 @dataclass(slots=True)

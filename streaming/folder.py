@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 
-from watchfiles import watch
-
 from vigie.errors import BadSetting
 
 PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
@@ -35,6 +33,8 @@ def arriving(folder: Path, closed: Event) -> Iterator[Path]:
 
     A file that is overwritten under a name already seen is not given again.
     """
+    from watchfiles import watch  # noqa: PLC0415 - no other source needs it
+
     seen: set[Path] = set()
     pending: dict[Path, _Settling] = {}
     changes = watch(

@@ -1,7 +1,7 @@
 """A source onto the bus."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from queue import Empty, Full, Queue
@@ -29,17 +29,27 @@ class Ingested:
 
 
 def ingest(
-    source: FrameSource, *, camera: str, bus: Bus, topics: Topics, stop: Event, max_lag: int = MAX_LAG
+    source: FrameSource,
+    *,
+    camera: str,
+    bus: Bus,
+    topics: Topics,
+    stop: Event,
+    max_lag: int = MAX_LAG,
+    ready: Callable[[], None] = lambda: None,
 ) -> Ingested:
     """Send all that the source gives until it ends or `stop` is set; what was sent is flushed before returning.
 
     While the bus is away the source waits: a file loses nothing, a camera loses what it would have given meanwhile.
+
+    `ready` is called when the bus has answered.
 
     Raises:
         BusUnavailable: the bus cannot be reached at the start.
     """
     bus.ensure_topics(topics.all)
     logger.info("ingest begins: camera=%s epoch=%s length=%s", camera, source.epoch, source.length)
+    ready()
     counts = Ingested()
     throttle = _Throttle(bus, topics, max_lag if source.length is not None else None, stop)
     try:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from threading import Event
 from vigie.domain import Frame
 from vigie.errors import BadMessage
 from vigie.ports import Bus, Detector, Message, Record
-from vigie.streaming.detection import Seen, Stopwatch, detect_frames, drawn
+from vigie.streaming.detection import Seen, Stopwatch, detect_frames, drawn, fitting_jpeg, with_times
 from vigie.streaming.messages import (
     Annotated,
     Topics,
@@ -48,10 +48,11 @@ def work(
     stop: Event,
     batch: int = BATCH,
     poll_timeout_s: float = POLL_TIMEOUT_S,
+    ready: Callable[[], None] = lambda: None,
 ) -> Worked:
     """Look at frames until `stop` is set. What is committed has its results on the bus; a crash repeats frames.
 
-    While the bus is away nothing is committed and nothing dead-lettered.
+    While the bus is away nothing is committed and nothing dead-lettered. `ready` is called when it has joined.
 
     Raises:
         BusUnavailable: the bus cannot be reached at the start.
@@ -59,6 +60,7 @@ def work(
     bus.ensure_topics(topics.all)
     consumer = bus.consumer([topics.frames], topics.workers, member=member)
     logger.info("worker begins: member=%s model=%s batch=%d", member, model, batch)
+    ready()
     counts = Worked()
     report = _Report(counts)
     try:
@@ -129,11 +131,20 @@ def decide(
             continue
         outcome = next(outcomes)
         if isinstance(outcome, Seen):
-            found, jpeg = drawn(outcome, detector.labels)
-            messages += [detections_message(topics, found), annotated_message(topics, Annotated(found, jpeg))]
+            messages += _results(outcome, detector.labels, topics)
         else:
             messages.append(_buried(record, outcome.stage, outcome.reason, topics, polled_at))
     return messages
+
+
+def _results(seen: Seen, labels: Sequence[str], topics: Topics) -> list[Message]:
+    """The drawn picture may be smaller than the frame; boxes are in pixels of the frame all the same."""
+    found, rgb = drawn(seen, labels)
+    watch = Stopwatch()
+    with watch.time("encode"):
+        jpeg = fitting_jpeg(rgb)
+    found = with_times(found, watch)
+    return [detections_message(topics, found), annotated_message(topics, Annotated(found, jpeg))]
 
 
 def _read(record: Record, polled_at: datetime) -> Frame | BadMessage:

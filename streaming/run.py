@@ -1,0 +1,202 @@
+"""The stages put together from settings: what the commands and the notebooks call."""
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+
+from vigie import adapters
+from vigie.bundle import Bundle, newest_bundle, open_bundle
+from vigie.detectors import load_detector
+from vigie.errors import BadSetting, BusUnavailable
+from vigie.ports import Bus, FrameSource
+from vigie.settings import BusSettings, Settings
+from vigie.streaming.child import stopped_by_signals, supervised
+from vigie.streaming.ingest import Ingested, ingest
+from vigie.streaming.messages import Topics
+from vigie.streaming.predict import Predicted, predict
+from vigie.streaming.spec import open_source
+from vigie.streaming.worker import Worked, work
+
+logger = logging.getLogger(__name__)
+
+CAMERA = "camera"
+MEMBER = "worker-1"
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]")
+
+SourceOptions = Mapping[str, object]
+NO_OPTIONS: SourceOptions = {}
+
+
+def open_bus(settings: BusSettings, adapter: str | None = None) -> Bus:
+    """
+    Raises:
+        BadSetting: there is no such bus.
+        BusUnavailable: it does not answer.
+    """
+    name = adapter or settings.adapter
+    bus: Bus = adapters.build("bus", name, settings.options(name))
+    return bus
+
+
+def topics_of(settings: BusSettings) -> Topics:
+    return Topics(settings.topic_prefix)
+
+
+def chosen_bundle(models: Path, *, model: Path | None = None, name: str = "") -> Bundle:
+    """The bundle in the folder `model`, else the newest version of models/`name`, else the newest of all.
+
+    Raises:
+        BadBundle: there is none.
+    """
+    if model is not None:
+        return open_bundle(model)
+    return open_bundle(models / name) if name else newest_bundle(models)
+
+
+def camera_source(
+    settings: Settings, camera: str, *, source: str = "", options: SourceOptions = NO_OPTIONS
+) -> FrameSource:
+    """The source that is named, else that of this camera in the settings.
+
+    Raises:
+        BadSetting: neither; or the source cannot be opened.
+    """
+    if source:
+        return open_source(source, options)
+    for known in settings.cameras:
+        if known.id == camera:
+            return open_source(known.source, {**known.options, **options})
+    raise BadSetting(f"camera {camera!r} stands under `cameras` in no settings; add it, or name a source with --source")
+
+
+def run_ingest(
+    settings: Settings,
+    *,
+    camera: str = CAMERA,
+    source: str = "",
+    options: SourceOptions = NO_OPTIONS,
+    bus: str | None = None,
+    marker: Path | None = None,
+) -> Ingested:
+    """Send a source until it ends or a signal comes."""
+    stop = Event()
+    with supervised(marker) as ready:
+        opened = camera_source(settings, camera, source=source, options=options)
+        target = open_bus(settings.bus, bus)
+
+        def end() -> None:
+            stop.set()
+            opened.close()
+
+        with stopped_by_signals(end), closing_bus(target):
+            return ingest(
+                opened,
+                camera=camera,
+                bus=target,
+                topics=topics_of(settings.bus),
+                stop=stop,
+                max_lag=settings.ingest.max_lag,
+                ready=ready,
+            )
+
+
+def run_worker(
+    settings: Settings,
+    *,
+    model: Path | None = None,
+    name: str = "",
+    bus: str | None = None,
+    member: str = MEMBER,
+    marker: Path | None = None,
+) -> Worked:
+    """Look at frames until a signal comes."""
+    stop = Event()
+    with supervised(marker) as ready, stopped_by_signals(stop.set):
+        bundle = chosen_bundle(settings.models, model=model, name=name)
+        knobs = settings.worker
+        detector = load_detector(bundle.folder, runtime=knobs.runtime, threads=knobs.threads)
+        target = open_bus(settings.bus, bus)
+        with closing_bus(target):
+            return work(
+                target,
+                detector,
+                topics=topics_of(settings.bus),
+                model=model_name(bundle),
+                member=member,
+                stop=stop,
+                batch=knobs.batch,
+                poll_timeout_s=knobs.poll_timeout_s,
+                ready=ready,
+            )
+
+
+def run_web(
+    settings: Settings,
+    *,
+    bus: str | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    marker: Path | None = None,
+) -> None:
+    """Serve the page until a signal comes."""
+    # No other stage needs a web server.
+    from vigie.streaming.web.app import PageOptions  # noqa: PLC0415
+    from vigie.streaming.web.server import serve  # noqa: PLC0415
+
+    web = settings.web
+    with supervised(marker) as ready:
+        target = open_bus(settings.bus, bus)
+        with closing_bus(target):
+            serve(
+                target,
+                topics_of(settings.bus),
+                host=web.host if host is None else host,
+                port=web.port if port is None else port,
+                options=PageOptions(web.viewers_limit, web.ack_timeout_s, web.allowed_hosts),
+                ready=ready,
+            )
+
+
+def run_predict(
+    settings: Settings,
+    model: Path,
+    source: str,
+    out: Path,
+    *,
+    options: SourceOptions = NO_OPTIONS,
+    camera: str = CAMERA,
+    show_progress: bool = True,
+) -> Predicted:
+    """What the model sees on a source, as fast as it can; frames get the ids that `run_ingest` gives them."""
+    bundle = open_bundle(model, verify=False)  # the detector verifies
+    detector = load_detector(bundle.folder, runtime=settings.worker.runtime, threads=settings.worker.threads)
+    opened = open_source(source, {**options, "paced": False})
+    name_of_video = NOT_IN_NAMES.sub("-", Path(source).stem)
+    return predict(
+        detector,
+        opened,
+        out,
+        model=model_name(bundle),
+        camera=camera,
+        video_name=name_of_video,
+        show_progress=show_progress,
+    )
+
+
+def model_name(bundle: Bundle) -> str:
+    """As results name it."""
+    return f"{bundle.manifest.name}/{bundle.manifest.version}"
+
+
+@contextmanager
+def closing_bus(bus: Bus) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        try:
+            bus.close()
+        except BusUnavailable as error:
+            logger.warning("the bus was away at the end: %s", error)
