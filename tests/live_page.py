@@ -42,6 +42,7 @@ def publish(bus: Bus, frame: Annotated) -> None:
 @contextmanager
 def cameras(bus: Bus, names: Sequence[str], *, fps: float, picture: Callable[[str, int], Annotated]) -> Iterator[None]:
     """Each camera sends `picture(name, seq)` at `fps` from one thread, until the block ends."""
+    bus.ensure_topics([TOPICS.annotated])
     stop = threading.Event()
 
     def film() -> None:

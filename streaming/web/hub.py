@@ -48,7 +48,7 @@ class Hub:
             Unavailable: there are as many viewers as allowed.
         """
         if len(self._viewers) >= self._viewers_limit:
-            raise Unavailable(f"{self._viewers_limit} browsers are watching already; close one")
+            raise Unavailable(f"as many browsers as allowed ({self._viewers_limit}) are watching already; close one")
         viewer = Viewer()
         self._viewers.add(viewer)
         for seen in self._cameras.values():
