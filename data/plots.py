@@ -7,12 +7,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
 
 from vigie.data.manifest import Manifest
 from vigie.data.parts import Part
 from vigie.data.prepare import load_manifest, read_part
 from vigie.data.summary import class_counts
-from vigie.drawing import PALETTE, draw
+from vigie.drawing import PALETTE
 
 _TINY_PX = 16  # below it a detector with stride 8 has little to go by
 
@@ -27,9 +28,16 @@ def samples(records: Path, part: Part = "train", count: int = 8, columns: int = 
     for place in axes.flat:
         place.axis("off")
     for place, sample in zip(axes.flat, shown, strict=False):
-        place.imshow(draw(sample.picture.rgb(), sample.objects, classes))
+        place.imshow(sample.picture.rgb())
+        for labelled in sample.objects:
+            # Lines of the figure, not of the picture: they stay visible on the smallest face of a crowd.
+            box, colour = labelled.box, _colour(classes.index(labelled.label))
+            corner = (box.left - 0.5, box.top - 0.5)
+            place.add_patch(Rectangle(corner, box.width, box.height, fill=False, edgecolor=colour, linewidth=1.5))
         place.set_title(sample.filename, fontsize=9)
     figure.suptitle(f"Pictures of the part {part} with their true boxes")
+    patches = [Patch(color=_colour(number), label=name) for number, name in enumerate(classes)]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(classes), frameon=False)
     plt.close(figure)
     return figure
 
@@ -46,7 +54,7 @@ def counts(manifest: Manifest) -> Figure:
     axes.set_xticks(np.arange(len(table.columns)) + 0.4 - width / 2, list(table.columns))
     axes.set_yscale("symlog")
     axes.set(ylabel="boxes", title="Boxes of each class in each part")
-    axes.legend(frameon=False)
+    figure.legend(loc="outside right upper", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     plt.close(figure)
     return figure
@@ -57,7 +65,7 @@ def box_sizes(sizes: pd.DataFrame) -> Figure:
     figure: Figure
     figure, axes = plt.subplots(figsize=(8, 3.5), layout="constrained")
     edges = np.geomspace(max(1.0, sizes["side_px"].min()), max(2.0, sizes["side_px"].max()), 40)
-    groups = [(str(name), group["side_px"]) for name, group in sizes.groupby("class", sort=False)]
+    groups = [(str(name), group["side_px"]) for name, group in sizes.groupby("class", observed=False)]
     axes.hist([sides for _, sides in groups], bins=list(edges), stacked=True, label=[name for name, _ in groups],
               color=[_colour(number) for number in range(len(groups))])  # fmt: skip
     axes.set_xscale("log", base=2)

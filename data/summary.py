@@ -38,7 +38,7 @@ def box_sizes(records: Path, input_width: int, input_height: int) -> pd.DataFram
     Raises:
         BadData: the records are missing or half-made.
     """
-    load_manifest(records)
+    classes = load_manifest(records).classes
     tables = [pd.read_csv(records / f"{part}_labels.csv").assign(part=part) for part in PARTS]
     boxes = pd.concat(tables, ignore_index=True)
     width_px = (boxes["xmax"] - boxes["xmin"] + 1) * input_width / boxes["width"]
@@ -46,7 +46,7 @@ def box_sizes(records: Path, input_width: int, input_height: int) -> pd.DataFram
     return pd.DataFrame(
         {
             "part": boxes["part"],
-            "class": boxes["class"],
+            "class": pd.Categorical(boxes["class"], categories=list(classes)),
             "width_px": width_px,
             "height_px": height_px,
             "side_px": (width_px * height_px) ** 0.5,
