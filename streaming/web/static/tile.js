@@ -5,6 +5,9 @@ import { age, number, say } from "./words.js";
 const STALE_AFTER_MS = 3000;
 const RATE_WINDOW_MS = 3000;
 const LABEL_STAYS_MS = 2000;
+// A tile has the shape of its picture, within these; beyond, the picture stands between bars.
+const NARROWEST = 4 / 3;
+const WIDEST = 16 / 9;
 
 export class Tile {
   element;
@@ -27,6 +30,7 @@ export class Tile {
     this.#canvas = this.#part("canvas");
     this.#pen = this.#canvas.getContext("2d");
     this.#part(".camera").textContent = camera;
+    this.#part(".camera").title = camera;
     this.#part(".enlarge").onclick = () => this.#enlarge();
     document.addEventListener("visibilitychange", () => this.#show());
     this.translate();
@@ -62,6 +66,8 @@ export class Tile {
     if (this.#canvas.width !== bitmap.width || this.#canvas.height !== bitmap.height) {
       this.#canvas.width = bitmap.width;
       this.#canvas.height = bitmap.height;
+      const ratio = Math.min(Math.max(bitmap.width / bitmap.height, NARROWEST), WIDEST);
+      this.element.style.setProperty("--ratio", ratio);
     }
     this.#pen.drawImage(bitmap, 0, 0);
   }

@@ -36,7 +36,7 @@ const WORDS = {
     cameras: "Caméras",
     cameraCount: { one: "{n} caméra", other: "{n} caméras" },
     connecting: "Connexion…",
-    connected: "Connectée",
+    connected: "Connecté",
     live: "En direct",
     reconnecting: "Reconnexion…",
     full: "Trop de navigateurs regardent ; nouvel essai",

@@ -247,7 +247,11 @@ def test_health_tells_cameras_clients_and_what_was_malformed(bus: Bus) -> None:
 def test_one_browser_too_many_is_told_to_come_again(bus: Bus) -> None:
     async def story(url: str) -> None:
         async with browser(url) as first, browser(url) as second:
-            assert await until_closed(second) == ([], 1013, "as many browsers as allowed (1) are watching already; close one")
+            assert await until_closed(second) == (
+                [],
+                1013,
+                "as many browsers as allowed (1) are watching already; close one",
+            )
             await first.ping()
 
     with serving(bus, live_page.TOPICS, options=PageOptions(viewers_limit=1)) as url:
