@@ -67,7 +67,7 @@ def run_training(
     tf_keras.utils.set_random_seed(seed + begin)
     params = experiment_config(experiment, train_files, validation_files, data_seed=seed + begin)
     if experiment.training.initial_weights and not begin:
-        _set_initial_weights(params.task, experiment)
+        set_initial_weights(params.task, experiment)
     strategy = tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_physical_devices("GPU") else "/cpu:0")
     task = DetectorTask(params.task, kept_steps=params.trainer.steps_per_loop, logging_dir=str(folder))
     with strategy.scope():
@@ -91,7 +91,7 @@ def run_training(
             )
 
 
-def _set_initial_weights(task: Any, experiment: Experiment) -> None:
+def set_initial_weights(task: Any, experiment: Experiment) -> None:
     """Backbone and pyramid, and the head as well when it has the same classes and anchors."""
     named = experiment.training.initial_weights or ""
     checkpoint = _initial_checkpoint(project_root() / named, named)

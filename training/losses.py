@@ -8,6 +8,7 @@ import pandas as pd
 
 from vigie.errors import BadRun
 
+LOSSES_FILE = "losses.csv"
 COLUMNS = ("step", "total", "class", "box")
 
 

@@ -19,13 +19,13 @@ from typing import Any
 from vigie.data.prepare import load_manifest, part_files
 from vigie.errors import BadRun
 from vigie.runs import Run
+from vigie.training.losses import LOSSES_FILE
 from vigie.training.quiet import quiet_tensorflow
 from vigie.training.recording import OnStep
 
 logger = logging.getLogger(__name__)
 
 TRAINED_FILE = "trained.json"
-LOSSES_FILE = "losses.csv"
 _KEY_FILE = "key"
 
 

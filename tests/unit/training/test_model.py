@@ -1,0 +1,188 @@
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from vigie.cartoons import random_scene
+from vigie.domain import Box
+from vigie.errors import BadPicture, BadRun, BadSetting
+from vigie.experiment import load_experiment
+from vigie.pictures import Picture, encode_jpeg
+from vigie.resizing import normalised
+from vigie.runs import Run
+from vigie.training.checkpoint_detector import checkpoint_detector
+
+CopyRun = Callable[[Run, dict[str, Any]], Run]
+
+
+def pixels(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.stack([random_scene(900 + number, 96, 64, 3)[0] for number in range(count)])
+
+
+def model_gardens_own(run: Run) -> Any:
+    import tensorflow as tf
+    from official.vision.tasks.retinanet import RetinaNetTask
+
+    from vigie.training.config import task_config
+
+    model = RetinaNetTask(task_config(run.experiment)).build_model()
+    model(tf.zeros((1, 64, 96, 3)), training=False)
+    newest = tf.train.latest_checkpoint(str(run.checkpoints))
+    tf.train.Checkpoint(model=model).read(newest).expect_partial().assert_existing_objects_matched()
+    return model
+
+
+def test_boxes_decoded_by_us_are_those_that_model_garden_decodes(trained_run: Run) -> None:
+    import tensorflow as tf
+    from official.vision.ops import preprocess_ops
+
+    from vigie.training.config import decoder
+    from vigie.training.model import raw_model
+
+    rgb = pixels(2)
+    theirs = model_gardens_own(trained_run)
+    theirs.detection_generator.get_config().update(pre_nms_score_threshold=0.0)
+    found = theirs(
+        preprocess_ops.normalize_image(tf.constant(rgb)), image_shape=tf.constant([[64.0, 96.0]] * 2), training=False
+    )
+    ours = raw_model(trained_run.experiment, trained_run.checkpoints)(rgb)
+    reader = decoder(trained_run.experiment, score_threshold=0.0)
+    for number in range(2):
+        got = reader.decode(ours["raw_boxes"][number].numpy(), ours["scores"][number].numpy(), width=96, height=64)
+        top, left, bottom, right = found["detection_boxes"][number].numpy().T
+        labels = [reader.labels[int(column) - 1] for column in found["detection_classes"][number]]
+        assert len(got) == len(labels) == 100
+        assert [detection.label for detection in got] == labels
+        assert [detection.score for detection in got] == pytest.approx(found["detection_scores"][number].numpy())
+        boxes = [
+            (detection.box.left, detection.box.top, detection.box.right, detection.box.bottom) for detection in got
+        ]
+        assert np.abs(np.array(boxes) - np.stack([left, top, right, bottom], axis=1)).max() < 1e-2
+
+
+def test_raw_boxes_and_scores_stand_in_the_order_of_the_anchors(trained_run: Run) -> None:
+    import tensorflow as tf
+    from official.vision.ops import preprocess_ops
+
+    from vigie.training.config import decoder
+    from vigie.training.model import raw_model
+
+    rgb = pixels(1)
+    theirs = model_gardens_own(trained_run)
+    theirs.detection_generator.get_config().update(apply_nms=False)
+    found = theirs(preprocess_ops.normalize_image(tf.constant(rgb)), image_shape=None, training=False)
+    ours = raw_model(trained_run.experiment, trained_run.checkpoints)(rgb)
+    assert np.abs(ours["scores"] - found["decoded_box_scores"]).max() < 1e-6
+    anchors = decoder(trained_run.experiment).anchors
+    raw = ours["raw_boxes"][0].numpy() / (10, 10, 5, 5)
+    size = anchors[:, 2:] - anchors[:, :2]
+    centre = anchors[:, :2] + size / 2 + raw[:, :2] * size
+    half = np.exp(raw[:, 2:]) * size / 2
+    decoded = np.concatenate([centre - half, centre + half], axis=1)
+    assert np.abs(decoded - found["decoded_boxes"][0, :, 0].numpy()).max() < 1e-2
+
+
+def test_both_forms_of_input_give_the_same(trained_run: Run) -> None:
+    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, raw_model
+
+    rgb = pixels(2)
+    plain = raw_model(trained_run.experiment, trained_run.checkpoints)
+    prepared = raw_model(trained_run.experiment, trained_run.checkpoints, normalised_input=True)
+    outputs = prepared(normalised(rgb, PIXEL_MEAN_RGB, PIXEL_STD_RGB))
+    for given in (rgb, rgb.astype(np.float32)):
+        for name, expected in plain(given).items():
+            assert np.abs(outputs[name] - expected).max() < 1e-4, name
+
+
+def test_a_batch_with_a_bad_picture_gives_what_its_pictures_give_alone(trained_run: Run) -> None:
+    detector = checkpoint_detector(trained_run, score_threshold=0.001)
+    good = [Picture.from_bytes(encode_jpeg(random_scene(seed, 96, 72, 3)[0])) for seed in (70, 71, 72)]
+    cut = Picture(96, 72, encoded=good[0].jpeg()[:8], format="jpeg")
+    batch = detector.detect([good[0], cut, good[1], good[2]])
+    assert isinstance(batch[1], BadPicture)
+    for entry, alone in zip((batch[0], *batch[2:]), good, strict=True):
+        single = detector.detect([alone])[0]
+        assert isinstance(entry, list)
+        assert isinstance(single, list)
+        assert single
+        assert [found.label for found in entry] == [found.label for found in single]
+        assert [found.score for found in entry] == pytest.approx([found.score for found in single], abs=1e-5)
+    assert detector.labels == trained_run.experiment.classes
+
+
+def test_boxes_come_in_pixels_of_the_original(trained_run: Run) -> None:
+    detector = checkpoint_detector(trained_run, score_threshold=0.001)
+    small = random_scene(70, 96, 64, 3)[0]
+    large = np.repeat(np.repeat(small, 4, axis=0), 2, axis=1)
+    (from_small,), (from_large,) = (detector.detect([Picture.from_pixels(rgb)]) for rgb in (small, large))
+    assert isinstance(from_small, list)
+    assert isinstance(from_large, list)
+    edges = [(b.left * 2, b.top * 4, b.right * 2, b.bottom * 4) for b in (found.box for found in from_small[:5])]
+    for box, expected in zip((found.box for found in from_large[:5]), edges, strict=True):
+        assert box.iou(Box(*expected)) > 0.9
+
+
+def test_weights_of_another_model_are_refused(trained_run: Run, copied: CopyRun) -> None:
+    run = copied(trained_run, {"model": {"fpn_filters": 32}})
+    with pytest.raises(BadRun, match=r"ckpt-20: does not fit the experiment 'tiny' with 3 classes at 96x64"):
+        checkpoint_detector(run)
+
+
+def test_a_run_without_a_checkpoint_is_refused(trained_run: Run, copied: CopyRun) -> None:
+    run = copied(trained_run, {})
+    for file in run.checkpoints.glob("c*"):
+        file.unlink()
+    with pytest.raises(BadRun, match="holds no checkpoint; train first"):
+        checkpoint_detector(run)
+
+
+@pytest.mark.parametrize(
+    ("classes", "head_too"), [(["with_mask", "without_mask", "mask_weared_incorrect"], True), (["face"], False)]
+)
+def test_a_training_starts_from_another_runs_weights(
+    trained_run: Run, tmp_path: Path, classes: list[str], head_too: bool
+) -> None:
+    from vigie.training.config import task_config
+    from vigie.training.loop import set_initial_weights
+    from vigie.training.task import DetectorTask
+
+    values = yaml.safe_load((trained_run.folder / "experiment.yaml").read_text())
+    values["training"]["initial_weights"] = str(trained_run.folder)
+    values["classes"] = classes
+    (tmp_path / "next.yaml").write_text(yaml.safe_dump(values))
+    experiment = load_experiment(tmp_path / "next.yaml")
+    config = task_config(experiment)
+    set_initial_weights(config, experiment)
+    task = DetectorTask(config, kept_steps=1)
+    model = task.build_model()
+    model(np.zeros((1, 64, 96, 3), np.float32), training=False)
+    task.initialize(model)
+    trained = model_gardens_own(trained_run)
+
+    def same(part: str) -> bool:
+        pairs = zip(getattr(model, part).trainable_weights, getattr(trained, part).trainable_weights, strict=True)
+        return all(ours.shape == theirs.shape and np.array_equal(ours, theirs) for ours, theirs in pairs)
+
+    assert (same("backbone"), same("decoder"), same("head")) == (True, True, head_too)
+
+
+def test_starting_weights_of_another_width_are_refused(trained_run: Run, tmp_path: Path) -> None:
+    from vigie.training.config import task_config
+    from vigie.training.loop import set_initial_weights
+    from vigie.training.task import DetectorTask
+
+    values = yaml.safe_load((trained_run.folder / "experiment.yaml").read_text())
+    values["training"]["initial_weights"] = str(trained_run.checkpoints)
+    values["model"]["backbone_width"] = 1.0
+    (tmp_path / "next.yaml").write_text(yaml.safe_dump(values))
+    experiment = load_experiment(tmp_path / "next.yaml")
+    config = task_config(experiment)
+    set_initial_weights(config, experiment)
+    task = DetectorTask(config, kept_steps=1)
+    model = task.build_model()
+    model(np.zeros((1, 64, 96, 3), np.float32), training=False)
+    with pytest.raises(BadSetting, match=r"training\.initial_weights: .*ckpt-20 does not fit this model"):
+        task.initialize(model)

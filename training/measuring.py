@@ -1,0 +1,34 @@
+"""What a person names on the command line or in a notebook, as a detector and samples that can be evaluated."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from vigie.data.manifest import FILE as MANIFEST_FILE
+from vigie.data.prepare import Part, Sample, load_manifest, read_part, read_voc
+from vigie.detectors import load_detector
+from vigie.ports import Detector
+from vigie.runs import INPUTS_FILE, load_run
+from vigie.training.checkpoint_detector import checkpoint_detector
+from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD
+
+
+def detector_of(model: Path, *, runtime: str | None = None) -> Detector:
+    """A run's checkpoint, or a bundle's file, that reports down to the threshold of an evaluation.
+
+    Raises:
+        BadRun, BadBundle: `model` is neither, or is not whole.
+    """
+    if (model / INPUTS_FILE).is_file():
+        return checkpoint_detector(load_run(model), score_threshold=EVALUATION_SCORE_THRESHOLD)
+    return load_detector(model, runtime=runtime, score_threshold=EVALUATION_SCORE_THRESHOLD)
+
+
+def samples_of(data: Path, part: Part) -> tuple[Iterable[Sample], int | None]:
+    """A part of prepared records with its number of pictures, or all of a folder of annotated pictures.
+
+    Raises:
+        BadData: there is neither in `data`.
+    """
+    if (data / MANIFEST_FILE).is_file():
+        return read_part(data, part), load_manifest(data).parts[part].pictures
+    return read_voc(data), None
