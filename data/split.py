@@ -21,8 +21,9 @@ def split(
 ) -> dict[Part, list[int]]:
     """Indices of each part, in an order drawn by the seed.
 
-    A class that at least three pictures show is in every part. `names` tell the pictures apart; the outcome depends
-    on them, the labels, the shares and the seed alone.
+    A class that at least three pictures show is in every part, unless a handful of pictures show so many classes that
+    this cannot be had by dealing them once. `names` tell the pictures apart; the outcome depends on them, the labels,
+    the shares and the seed alone.
     """
     shares: dict[Part, float] = {
         "train": 1 - validation_share - test_share, "validation": validation_share, "test": test_share,
@@ -31,10 +32,9 @@ def split(
     hand = _Hand(labels, shares)
     waiting = dict.fromkeys(order)
     while waiting:
-        rarest = hand.rarest(waiting)
-        group = [index for index in waiting if rarest is None or rarest in labels[index]]
-        for position, index in enumerate(group):
-            hand.give(index, rarest, left=len(group) - position)
+        rarest = hand.rarest()
+        for index in [index for index in waiting if rarest is None or rarest in labels[index]]:
+            hand.give(index, rarest)
             del waiting[index]
     place = {index: position for position, index in enumerate(order)}
     return {part: sorted(hand.parts[part], key=place.__getitem__) for part in PARTS}
@@ -51,31 +51,45 @@ class _Hand:
     def __init__(self, labels: Sequence[frozenset[str]], shares: dict[Part, float]) -> None:
         self._labels = labels
         self.parts: dict[Part, list[int]] = {part: [] for part in PARTS}
-        self._count = Counter(label for found in labels for label in found)
+        self._left = Counter(label for found in labels for label in found)
+        self._needed = {label for label, count in self._left.items() if count >= len(PARTS)}
         self._wants = {part: share * len(labels) for part, share in shares.items()}
         self._wants_of = {
-            label: {part: share * count for part, share in shares.items()} for label, count in self._count.items()
+            label: {part: share * count for part, share in shares.items()} for label, count in self._left.items()
         }
-        self._has = {label: set[Part]() for label in self._count}
+        self._lacking = {label: list(PARTS) for label in self._left}
 
-    def rarest(self, waiting: dict[int, None]) -> str | None:
-        """The class that fewest waiting pictures show; None when none of them shows any."""
-        counts = Counter(label for index in waiting for label in self._labels[index])
-        return min(counts, key=lambda label: (counts[label], label), default=None)
+    def rarest(self) -> str | None:
+        """The class that fewest pictures of the hand show; None when none of them shows any."""
+        return min(
+            (label for label, count in self._left.items() if count), key=lambda label: (self._left[label], label),
+            default=None,
+        )  # fmt: skip
 
-    def give(self, index: int, label: str | None, *, left: int) -> None:
-        part = self._part_for(label, left)
+    def give(self, index: int, label: str | None) -> None:
+        """Deal a picture, which shows `label`."""
+        part = self._part_for(index, label)
         self.parts[part].append(index)
         self._wants[part] -= 1
         for shown in self._labels[index]:
+            self._left[shown] -= 1
             self._wants_of[shown][part] -= 1
-            self._has[shown].add(part)
+            if part in self._lacking[shown]:
+                self._lacking[shown].remove(part)
 
-    def _part_for(self, label: str | None, left: int) -> Part:
+    def _part_for(self, index: int, label: str | None) -> Part:
         if label is None:
             return max(PARTS, key=lambda part: self._wants[part])
-        lacking = [part for part in PARTS if part not in self._has[label]]
-        # The last ones go where there is none yet, so that rounding leaves no part without.
-        last_chance = self._count[label] >= len(PARTS) and left <= len(lacking)
         wants = self._wants_of[label]
-        return max(lacking if last_chance else PARTS, key=lambda part: (wants[part], self._wants[part]))
+        open_to = self._last_chances(index) or list(PARTS)
+        return max(open_to, key=lambda part: (wants[part], self._wants[part]))
+
+    def _last_chances(self, index: int) -> list[Part]:
+        """The parts that still lack a class which only just enough pictures are left of; none where there is time."""
+        urgent = [
+            label for label in sorted(self._labels[index], key=lambda label: (self._left[label], label))
+            if label in self._needed and 0 < self._left[label] <= len(self._lacking[label])
+        ]  # fmt: skip
+        counts = Counter(part for label in urgent for part in self._lacking[label])
+        most = max(counts.values(), default=0)
+        return [part for part in PARTS if most and counts[part] == most]

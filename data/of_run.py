@@ -1,0 +1,47 @@
+"""The records that a run trains on."""
+
+import logging
+
+from vigie.data.manifest import FILE, Manifest, load_manifest
+from vigie.data.prepare import prepare
+from vigie.data.source import source_hash
+from vigie.data.synthetic import write_set
+from vigie.errors import BadData
+from vigie.runs import Run
+
+logger = logging.getLogger(__name__)
+
+SYNTHETIC_PICTURES = 800
+SYNTHETIC_SEED = 1
+
+
+def records_of(run: Run, *, progress: bool = True) -> Manifest:
+    """Draw the run's pictures if it draws its own, and prepare them, unless the records are of these very pictures.
+
+    Raises:
+        BadData, BadAnnotation, BadPicture: what is wrong with the pictures.
+    """
+    if run.prepared is not None:
+        return load_manifest(run.records)
+    if run.draws_pictures and not run.pictures.is_dir():
+        write_set(run.pictures, pictures=SYNTHETIC_PICTURES, seed=SYNTHETIC_SEED, progress=progress)
+    if (run.records / FILE).is_file():
+        try:
+            manifest = load_manifest(run.records)
+        except BadData as error:
+            logger.info("preparing again: %s", error)
+        else:
+            if (manifest.source_hash, manifest.classes, manifest.seed) == _wanted(run):
+                logger.info("already prepared: records=%s", run.records)
+                return manifest
+    return prepare(
+        run.pictures,
+        run.records,
+        classes=run.experiment.classes,
+        seed=run.experiment.split_seed,
+        progress=progress,
+    )
+
+
+def _wanted(run: Run) -> tuple[str, tuple[str, ...], int]:
+    return source_hash(run.pictures), run.experiment.classes, run.experiment.split_seed

@@ -1,0 +1,61 @@
+from pathlib import Path
+
+import pytest
+
+from vigie import voc
+from vigie.cartoons import LABELS
+from vigie.data import plots, summary
+from vigie.data.prepare import PARTS, Manifest, prepare, read_voc
+from vigie.errors import BadData
+
+
+@pytest.fixture(scope="module")
+def records(cartoon_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
+    out = tmp_path_factory.mktemp("summary") / "records"
+    return out, prepare(cartoon_set, out, classes=LABELS, seed=1, progress=False)
+
+
+def test_the_tables_count_what_the_manifest_counts(records: tuple[Path, Manifest]) -> None:
+    _, manifest = records
+    classes, pictures = summary.class_counts(manifest), summary.picture_counts(manifest)
+    assert list(classes.index) == list(LABELS)
+    assert list(classes.columns) == [*PARTS, "all"]
+    assert (classes["all"] == classes["train"] + classes["validation"] + classes["test"]).all()
+    assert classes.loc["with_mask", "train"] == manifest.parts["train"].boxes["with_mask"]
+    assert pictures["pictures"].sum() == 30
+    assert pictures["share"].sum() == pytest.approx(1)
+    assert list(pictures["boxes"]) == [classes[part].sum() for part in PARTS]
+    assert summary.clipped_boxes(manifest).empty
+
+
+def test_box_sizes_are_those_at_the_detectors_input(records: tuple[Path, Manifest], cartoon_set: Path) -> None:
+    out, _ = records
+    sizes = summary.box_sizes(out, 80, 120)
+    boxes = [o.box for path in (cartoon_set / "annotations").iterdir() for o in voc.read_annotation(path).objects]
+    assert len(sizes) == len(boxes)
+    assert sizes["width_px"].sum() == pytest.approx(sum(box.width for box in boxes) / 2)
+    assert sizes["height_px"].sum() == pytest.approx(sum(box.height for box in boxes))
+    assert list(sizes["class"].cat.categories) == list(LABELS)
+    with pytest.raises(BadData, match="holds no records"):
+        summary.box_sizes(out / "nowhere", 80, 120)
+
+
+def test_the_figures_show_every_class_and_picture(records: tuple[Path, Manifest]) -> None:
+    out, manifest = records
+    shown = plots.samples(out, "validation", count=3, columns=2)
+    assert [bool(axes.images) for axes in shown.axes] == [True, True, True, False]
+    assert all(axes.patches for axes in shown.axes[:3])
+    bars = plots.counts(manifest).axes[0]
+    assert sorted(round(bar.get_height()) for bar in bars.patches) == sorted(
+        count for part in PARTS for count in manifest.parts[part].boxes.values()
+    )
+    histogram = plots.box_sizes(summary.box_sizes(out, 160, 120))
+    assert [text.get_text() for text in histogram.axes[0].get_legend().get_texts()] == list(LABELS)
+
+
+def test_a_voc_folder_is_read_as_samples_without_records(cartoon_set: Path) -> None:
+    samples = list(read_voc(cartoon_set))
+    assert [sample.source_id for sample in samples] == list(range(1, 31))
+    first = voc.read_annotation(cartoon_set / "annotations" / "cartoon_00000.xml")
+    assert samples[0].objects == first.objects
+    assert samples[0].picture.rgb().shape == (120, 160, 3)
