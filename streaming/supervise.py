@@ -190,19 +190,19 @@ childlogdir={quoted}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 """
-    services = [_program(name, command, plan.root, quoted, "true", 1) for name, command in plan.services.items()]
+    services = [_program(name, command, plan.root, quoted, first=True) for name, command in plan.services.items()]
     # Begun by hand when the others are ready, and ended before them.
-    cameras = [_program(name, command, plan.root, quoted, "false", 2) for name, command in plan.cameras.items()]
+    cameras = [_program(name, command, plan.root, quoted, first=False) for name, command in plan.cameras.items()]
     return "".join([head, *services, *cameras])
 
 
-def _program(name: str, command: tuple[str, ...], root: Path, quoted_folder: str, autostart: str, priority: int) -> str:
+def _program(name: str, command: tuple[str, ...], root: Path, quoted_folder: str, *, first: bool) -> str:
     return f"""
 [program:{name}]
 command={shlex.join(command).replace("%", "%%")}
 directory={str(root.resolve()).replace("%", "%%")}
-autostart={autostart}
-priority={priority}
+autostart={"true" if first else "false"}
+priority={1 if first else 2}
 autorestart=unexpected
 exitcodes=0
 startsecs={START_S}

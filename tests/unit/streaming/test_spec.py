@@ -1,0 +1,39 @@
+"""A source in one word."""
+
+from pathlib import Path
+
+import pytest
+
+from vigie.errors import BadSetting
+from vigie.streaming.spec import open_source, source_spec
+
+
+def test_a_source_is_named_with_or_without_options(tmp_path: Path) -> None:
+    assert source_spec("synthetic") == ("synthetic", {})
+    assert source_spec("synthetic:seed=7, fps=5") == ("synthetic", {"seed": "7", "fps": "5"})
+    assert source_spec(str(tmp_path)) == ("files", {"path": str(tmp_path)})
+
+
+def test_a_path_with_a_colon_is_a_path(tmp_path: Path) -> None:
+    odd = tmp_path / "a:b,c=d.jpg"
+    odd.write_bytes(b"x")
+    assert source_spec(str(odd)) == ("files", {"path": str(odd)})
+
+
+@pytest.mark.parametrize("text", ["", "no/such/video.mp4", "rtsp://door", "synthetics"])
+def test_what_is_neither_is_refused_with_the_sources_that_there_are(text: str) -> None:
+    with pytest.raises(BadSetting, match="neither a file, a folder nor a source; the sources are: files, synthetic"):
+        source_spec(text)
+
+
+def test_an_option_without_a_value_is_refused() -> None:
+    with pytest.raises(BadSetting, match="'seed' is no option; write synthetic:name=value"):
+        source_spec("synthetic:seed")
+
+
+def test_text_becomes_the_types_of_the_options_and_further_options_win() -> None:
+    source = open_source("synthetic:frames=2,fps=100,seed=1", {"seed": 9})
+    assert source.epoch == "synthetic:9:640x480:3"
+    assert len(list(source.captures())) == 2
+    with pytest.raises(BadSetting, match=r"source synthetic: fps: input should be a valid number.*found 'fast'"):
+        open_source("synthetic:fps=fast")
