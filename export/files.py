@@ -3,23 +3,27 @@
 Neither decodes nor suppresses: that is `vigie.decoding`, the same for all of them.
 """
 
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 import tensorflow as tf
 
 from vigie.bundle import InputSpec, OutputSpec
 
-logger = logging.getLogger(__name__)
-
 SAVED_MODEL_FILE = "saved_model.pb"
 TFLITE_FILE = "model_fp32.tflite"
 OUTPUTS = OutputSpec()
 
-RawModel: TypeAlias = Callable[[Any], Mapping[str, Any]]
-"""Normalised pictures, B x height x width x 3 float32 -> `OUTPUTS.boxes` B x N x 4, `OUTPUTS.scores` B x N x C."""
+
+class RawModel(Protocol):
+    """A Keras model, or what is like one."""
+
+    @property
+    def variables(self) -> Sequence[Any]: ...
+
+    def __call__(self, pictures: Any, *, training: bool) -> Mapping[str, Any]:
+        """Normalised pictures, B x height x width x 3 float32 -> `OUTPUTS.boxes` B x N x 4, `OUTPUTS.scores` B x N x C."""
 
 
 def write_saved_model(model: RawModel, folder: Path, spec: InputSpec) -> None:
@@ -28,7 +32,7 @@ def write_saved_model(model: RawModel, folder: Path, spec: InputSpec) -> None:
 
     @tf.function(input_signature=[tf.TensorSpec((None, spec.height, spec.width, 3), tf.uint8, "pictures")])  # type: ignore[untyped-decorator]
     def serve(pictures: Any) -> dict[str, Any]:
-        return _named(model((tf.cast(pictures, tf.float32) - mean) / std))
+        return _named(model((tf.cast(pictures, tf.float32) - mean) / std, training=False))
 
     tf.saved_model.save(_holder(model, serve), str(folder), signatures={"serving_default": serve})
 
@@ -38,7 +42,7 @@ def write_tflite(model: RawModel, path: Path, spec: InputSpec) -> None:
 
     @tf.function(input_signature=[tf.TensorSpec((1, spec.height, spec.width, 3), tf.float32, "pictures")])  # type: ignore[untyped-decorator]
     def run(pictures: Any) -> dict[str, Any]:
-        return _named(model(pictures))
+        return _named(model(pictures, training=False))
 
     converter = tf.lite.TFLiteConverter.from_concrete_functions([run.get_concrete_function()], _holder(model, run))
     path.write_bytes(converter.convert())
@@ -49,8 +53,11 @@ def _named(outputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _holder(model: RawModel, function: Any) -> Any:
-    """TensorFlow saves the variables that it can reach from this object."""
+    """What TensorFlow saves: the function and the variables that it reads.
+
+    Not the Keras model itself, of which every layer would be traced and saved a second time.
+    """
     holder = tf.Module()
-    holder.model = model
+    holder.weights = list(model.variables)
     holder.run = function
     return holder
