@@ -124,7 +124,7 @@ def test_drawing_a_frame_is_fast_enough_for_a_live_camera() -> None:
         start = time.perf_counter()
         scene.at(seq)
         times.append(time.perf_counter() - start)
-    assert np.median(times) < 0.03  # 5 ms on a quiet machine
+    assert min(times) < 0.02  # 5 ms on a quiet machine; the best of thirty, for tests share theirs
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,12 @@ class Face:
         half_width, half_height = math.hypot(a * cos, b * sin), math.hypot(a * sin, b * cos)
         return Box(self.x - half_width, self.y - half_height, self.x + half_width, self.y + half_height)
 
+    @property
+    def head(self) -> Box:
+        """Around face and hair, whichever way it is worn, roughly."""
+        a, b = self.width / 2, self.width / 2 * ASPECT
+        return Box(self.x - 1.3 * a, self.y - 1.4 * b, self.x + 1.3 * a, self.y + 1.15 * b)
+
     def labelled(self, width: int, height: int) -> LabelledBox:
         """The part inside a picture of that size."""
         box = self.box

@@ -16,7 +16,7 @@ from vigie.pictures import Pixels
 SMALLEST, LARGEST = 0.12, 0.42
 """Width of a face, as a share of the picture's shorter side."""
 
-_MOST_COVERED = 0.12  # of the smaller of two faces
+_MOST_COVERED = 0.1  # of the smaller of two faces, by the other one and its hair
 _MOST_OUTSIDE = 0.08  # of a face's side, past the edge of the picture
 _TRIES = 60
 
@@ -38,10 +38,10 @@ class Light:
 
 def random_light(rng: np.random.Generator, short_side: int) -> Light:
     """From dusk to noon, from sharp to slightly out of focus."""
-    brightness = rng.uniform(0.7, 1.03)
+    brightness = rng.uniform(0.8, 1.05)
     red, green, blue = (float(brightness * tint) for tint in rng.uniform(0.93, 1.07, 3))
     blur = float(rng.uniform(0.3, 0.7)) * short_side / 240 if rng.random() < 0.4 else 0.0
-    return Light((red, green, blue), float(rng.uniform(0.85, 1.2)), blur, float(rng.uniform(0, 5)))
+    return Light((red, green, blue), float(rng.uniform(0.8, 1.12)), blur, float(rng.uniform(0, 5)))
 
 
 def noise_field(rng: np.random.Generator, width: int, height: int, sigma: float) -> npt.NDArray[np.int8]:
@@ -92,9 +92,13 @@ def _place(rng: np.random.Generator, width: int, height: int, count: int) -> lis
         if len(faces) == count:
             break
         face = _random_face(rng, width, height)
-        if all(covered(face.box, other.box) <= _MOST_COVERED for other in faces):
+        if all(_apart(face, other) for other in faces):
             faces.append(face)
     return faces
+
+
+def _apart(one: Face, other: Face) -> bool:
+    return max(covered(one.box, other.head), covered(one.head, other.box)) <= _MOST_COVERED
 
 
 def _random_face(rng: np.random.Generator, width: int, height: int) -> Face:
