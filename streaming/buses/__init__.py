@@ -4,12 +4,16 @@ The limits that every bus keeps stand here, so that what one refuses the others 
 """
 
 import re
+import threading
 
 from vigie.errors import BadMessage, BadSetting
 from vigie.ports import Message
 
 MAX_MESSAGE_BYTES = 4_000_000
-"""Value, key and headers together. Kafka's own limits stand at 4 MiB (4,194,304); the rest is its framing."""
+"""Value, key and headers together."""
+
+KAFKA_MESSAGE_BYTES = 4 * 1024 * 1024
+"""What broker, topic, producer and consumer allow; above `MAX_MESSAGE_BYTES` for Kafka's own framing."""
 
 _TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
@@ -40,3 +44,31 @@ def size_of(message: Message) -> int:
             f"{MAX_MESSAGE_BYTES}; send a smaller picture"
         )
     return size
+
+
+class Failures:
+    """Remembers writes that failed until every thread that had messages in them has heard of it from its flush.
+
+    A bus writes the messages of all its threads together, so the flush that fails is not always the sender's own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._last: BaseException | None = None
+        self._count_at_send: dict[int, int] = {}  # thread -> failures before its first message since its last flush
+
+    def sending(self) -> None:
+        with self._lock:
+            self._count_at_send.setdefault(threading.get_ident(), self._count)
+
+    def add(self, error: BaseException) -> None:
+        with self._lock:
+            self._count += 1
+            self._last = error
+
+    def since_flush(self) -> BaseException | None:
+        """The last error, if any befell a write since this thread's first message; starts anew."""
+        with self._lock:
+            before = self._count_at_send.pop(threading.get_ident(), self._count)
+            return self._last if self._count > before else None

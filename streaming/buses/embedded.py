@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vigie.errors import BadSetting, BusUnavailable
 from vigie.ports import Consumer, Message, Record
-from vigie.streaming.buses import MAX_MESSAGE_BYTES, check_topic, size_of
+from vigie.streaming.buses import MAX_MESSAGE_BYTES, Failures, check_topic, size_of
 from vigie.streaming.logfile import PARTITION, LogFile
 
 log = logging.getLogger(__name__)
@@ -54,8 +54,7 @@ class EmbeddedBus:
         self._log = LogFile(options.path)
         self._waiting: list[tuple[Message, int]] = []
         self._waiting_bytes = 0
-        self._failures = 0
-        self._failures_at_send: dict[int, int] = {}  # thread -> failures before its first message since its last flush
+        self._failures = Failures()
 
     def ensure_topics(self, topics: Sequence[str]) -> None:
         for name in topics:
@@ -66,7 +65,7 @@ class EmbeddedBus:
     def send(self, message: Message) -> None:
         size = size_of(message)
         with self._lock:
-            self._failures_at_send.setdefault(threading.get_ident(), self._failures)
+            self._failures.sending()
             self._waiting.append((message, size))
             self._waiting_bytes += size
             if self._waiting_bytes >= BUFFER_BYTES:
@@ -74,10 +73,12 @@ class EmbeddedBus:
 
     def flush(self) -> None:
         with self._lock:
-            failures_before = self._failures_at_send.pop(threading.get_ident(), self._failures)
-            self._write()
-            if self._failures > failures_before:
-                raise BusUnavailable(f"{self._options.path}: an earlier write failed; send the messages again")
+            try:
+                self._write()
+            finally:
+                earlier = self._failures.since_flush()
+            if earlier is not None:
+                raise BusUnavailable(f"an earlier write failed, send again: {earlier}") from earlier
 
     def _write(self) -> None:
         waiting, self._waiting, self._waiting_bytes = self._waiting, [], 0
@@ -85,8 +86,8 @@ class EmbeddedBus:
             return
         try:
             self._log.append(waiting, self._options.max_topic_mb * 1_000_000)
-        except BusUnavailable:
-            self._failures += 1
+        except BusUnavailable as error:
+            self._failures.add(error)
             raise
 
     def consumer(self, topics: Sequence[str], group: str, *, member: str) -> Consumer:

@@ -26,7 +26,7 @@ class BusPlace:
         return bus
 
 
-@pytest.fixture(params=["embedded"])
+@pytest.fixture(params=["embedded", pytest.param("kafka", marks=pytest.mark.services)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BusPlace]:
     made = _MAKERS[request.param](request, tmp_path)
     yield made
@@ -40,8 +40,19 @@ def topic() -> str:
     return f"test.{uuid.uuid4().hex}"
 
 
+@pytest.fixture
+def group(topic: str) -> str:
+    """A consumer group of this test alone: on Kafka, members that a test leaves behind stay for their time-out."""
+    return f"readers.of.{topic}"
+
+
 def _embedded(_: pytest.FixtureRequest, folder: Path) -> BusPlace:
     return BusPlace("embedded", {"path": str(folder / "bus.db"), "session_timeout_s": 1.0})
 
 
-_MAKERS: dict[str, Callable[[pytest.FixtureRequest, Path], BusPlace]] = {"embedded": _embedded}
+def _kafka(request: pytest.FixtureRequest, _: Path) -> BusPlace:
+    server = request.getfixturevalue("kafka_server")
+    return BusPlace("kafka", {"bootstrap_servers": server.address, "max_topic_mb": 64, "session_timeout_s": 2.0})
+
+
+_MAKERS: dict[str, Callable[[pytest.FixtureRequest, Path], BusPlace]] = {"embedded": _embedded, "kafka": _kafka}

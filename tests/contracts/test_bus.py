@@ -34,14 +34,14 @@ def numbers(records: list[Record]) -> list[int]:
     return [int(record.message.value) for record in records]
 
 
-def test_messages_of_a_key_come_in_the_order_they_were_sent(place, topic) -> None:
+def test_messages_of_a_key_come_in_the_order_they_were_sent(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
     keys = ["door", "yard", "über/Straße"]
     for number in range(300):
         bus.send(Message(topic, keys[number % 3], str(number).encode()))
     bus.flush()
-    consumer = bus.consumer([topic], "readers", member="one")
+    consumer = bus.consumer([topic], group, member="one")
     records = read(consumer, 300)
     for place_of_key, key in enumerate(keys):
         of_key = [record for record in records if record.message.key == key]
@@ -50,11 +50,11 @@ def test_messages_of_a_key_come_in_the_order_they_were_sent(place, topic) -> Non
     consumer.close()
 
 
-def test_a_poll_gives_at_most_what_was_asked_for(place, topic) -> None:
+def test_a_poll_gives_at_most_what_was_asked_for(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
     send_numbers(bus, topic, range(10))
-    consumer = bus.consumer([topic], "readers", member="one")
+    consumer = bus.consumer([topic], group, member="one")
     first = read(consumer, 1, max_records=3)
     assert len(first) <= 3
     assert numbers(first + read(consumer, 10 - len(first), max_records=3)) == list(range(10))
@@ -62,7 +62,7 @@ def test_a_poll_gives_at_most_what_was_asked_for(place, topic) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, 50_000, 1_048_576, 3_900_000])
-def test_bytes_key_and_headers_arrive_as_they_were_sent(place, topic, size) -> None:
+def test_bytes_key_and_headers_arrive_as_they_were_sent(place, topic, size, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
     value = random.Random(size).randbytes(size)
@@ -70,58 +70,58 @@ def test_bytes_key_and_headers_arrive_as_they_were_sent(place, topic, size) -> N
     message = Message(topic, "door", value, headers)
     bus.send(message)
     bus.flush()
-    consumer = bus.consumer([topic], "readers", member="one")
+    consumer = bus.consumer([topic], group, member="one")
     (record,) = read(consumer, 1)
     assert (record.message.topic, record.message.key, record.message.value) == (topic, "door", value)
     assert dict(record.message.headers) == headers
     consumer.close()
 
 
-def test_a_group_goes_on_behind_what_it_committed_and_the_rest_comes_again(place, topic) -> None:
+def test_a_group_goes_on_behind_what_it_committed_and_the_rest_comes_again(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
     send_numbers(bus, topic, range(10))
-    consumer = bus.consumer([topic], "readers", member="one")
+    consumer = bus.consumer([topic], group, member="one")
     records = read(consumer, 10)
     consumer.commit(records[:4])
     consumer.close()
     bus.close()
-    again = place.open().consumer([topic], "readers", member="one")
+    again = place.open().consumer([topic], group, member="one")
     assert numbers(read(again, 6)) == [4, 5, 6, 7, 8, 9]
     again.close()
 
 
-def test_an_older_commit_does_not_take_back_a_newer_one(place, topic) -> None:
+def test_an_older_commit_does_not_take_back_a_newer_one(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
     send_numbers(bus, topic, range(6))
-    consumer = bus.consumer([topic], "readers", member="one")
+    consumer = bus.consumer([topic], group, member="one")
     records = read(consumer, 6)
     consumer.commit(list(reversed(records[:5])))
-    assert bus.lag(topic, "readers") == 1
+    assert bus.lag(topic, group) == 1
     consumer.close()
 
 
-def test_a_new_group_starts_at_the_oldest_record_and_groups_do_not_disturb_each_other(place, topic) -> None:
+def test_a_new_group_starts_at_the_oldest_record_and_groups_do_not_disturb_each_other(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
     send_numbers(bus, topic, range(5))
-    workers = bus.consumer([topic], "workers", member="one")
+    workers = bus.consumer([topic], f"{group}.workers", member="one")
     workers.commit(read(workers, 5))
-    recorders = bus.consumer([topic], "recorders", member="one")
+    recorders = bus.consumer([topic], f"{group}.recorders", member="one")
     assert numbers(read(recorders, 5)) == [0, 1, 2, 3, 4]
     assert workers.poll(0.3, 10) == []
     workers.close()
     recorders.close()
 
 
-def test_a_member_that_comes_again_under_its_name_takes_over_at_once(place, topic) -> None:
+def test_a_member_that_comes_again_under_its_name_takes_over_at_once(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
     send_numbers(bus, topic, range(4))
-    first = bus.consumer([topic], "readers", member="worker-0")
+    first = bus.consumer([topic], group, member="worker-0")
     assert numbers(read(first, 4)) == [0, 1, 2, 3]
-    second = bus.consumer([topic], "readers", member="worker-0")
+    second = bus.consumer([topic], group, member="worker-0")
     assert numbers(read(second, 4)) == [0, 1, 2, 3]
     with pytest.raises(BusUnavailable, match="worker-0"):
         read(first, 1)
@@ -129,12 +129,12 @@ def test_a_member_that_comes_again_under_its_name_takes_over_at_once(place, topi
     second.close()
 
 
-def test_two_members_of_a_group_never_hold_the_same_record(place, topic) -> None:
+def test_two_members_of_a_group_never_hold_the_same_record(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
-    one = bus.consumer([topic], "readers", member="one")
+    one = bus.consumer([topic], group, member="one")
     one.poll(1.0, 10)
-    two = bus.consumer([topic], "readers", member="two")
+    two = bus.consumer([topic], group, member="two")
     seen: dict[str, list[int]] = {"one": [], "two": []}
     stop = threading.Event()
 
@@ -162,14 +162,14 @@ def test_two_members_of_a_group_never_hold_the_same_record(place, topic) -> None
     two.close()
 
 
-def test_another_member_takes_over_after_a_close(place, topic) -> None:
+def test_another_member_takes_over_after_a_close(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
     send_numbers(bus, topic, range(6))
-    one = bus.consumer([topic], "readers", member="one")
+    one = bus.consumer([topic], group, member="one")
     one.commit(read(one, 6)[:2])
     one.close()
-    two = bus.consumer([topic], "readers", member="two")
+    two = bus.consumer([topic], group, member="two")
     assert numbers(read(two, 4)) == [2, 3, 4, 5]
     two.close()
 
@@ -177,8 +177,8 @@ def test_another_member_takes_over_after_a_close(place, topic) -> None:
 _MEMBER = """
 import json, sys, time
 from vigie import adapters
-adapter, options, topic = json.loads(sys.argv[1])
-consumer = adapters.build("bus", adapter, options).consumer([topic], "readers", member="one")
+adapter, options, topic, group = json.loads(sys.argv[1])
+consumer = adapters.build("bus", adapter, options).consumer([topic], group, member="one")
 while not (records := consumer.poll(1.0, 10)):
     pass
 print("holding", flush=True)
@@ -188,18 +188,18 @@ while True:
 """
 
 
-def test_the_place_of_a_member_that_was_killed_is_taken_after_a_time_out(place, topic) -> None:
+def test_the_place_of_a_member_that_was_killed_is_taken_after_a_time_out(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
     send_numbers(bus, topic, range(3))
-    arguments = json.dumps([place.adapter, place.options, topic])
+    arguments = json.dumps([place.adapter, place.options, topic, group])
     with subprocess.Popen([sys.executable, "-c", _MEMBER, arguments], stdout=subprocess.PIPE, text=True) as member:
         try:
             assert member.stdout is not None
             assert member.stdout.readline() == "holding\n"
         finally:
             member.kill()
-    two = bus.consumer([topic], "readers", member="two")
+    two = bus.consumer([topic], group, member="two")
     assert numbers(read(two, 3)) == [0, 1, 2]
     two.close()
 
@@ -226,34 +226,34 @@ def test_a_tail_of_a_topic_that_nobody_made_yet_misses_nothing(place, topic) -> 
     tail.close()
 
 
-def test_one_consumer_reads_several_topics_and_none_of_them_starves(place, topic) -> None:
+def test_one_consumer_reads_several_topics_and_none_of_them_starves(place, topic, group) -> None:
     bus = place.open()
     topics = [f"{topic}.a", f"{topic}.b"]
     bus.ensure_topics(topics)
     for name in topics:
         send_numbers(bus, name, range(20))
-    consumer = bus.consumer(topics, "readers", member="one")
+    consumer = bus.consumer(topics, group, member="one")
     records = read(consumer, 40, max_records=7)
     for name in topics:
         assert numbers([record for record in records if record.message.topic == name]) == list(range(20))
     consumer.close()
 
 
-def test_lag_and_end_offsets_count_records(place, topic) -> None:
+def test_lag_and_end_offsets_count_records(place, topic, group) -> None:
     bus = place.open()
     assert bus.end_offsets(topic) == {}
-    assert bus.lag(topic, "readers") == 0
+    assert bus.lag(topic, group) == 0
     bus.ensure_topics([topic])
     send_numbers(bus, topic, range(10))
     assert sum(bus.end_offsets(topic).values()) == 10
-    assert bus.lag(topic, "readers") == 10
-    consumer = bus.consumer([topic], "readers", member="one")
+    assert bus.lag(topic, group) == 10
+    consumer = bus.consumer([topic], group, member="one")
     records = read(consumer, 10)
-    assert bus.lag(topic, "readers") == 10
+    assert bus.lag(topic, group) == 10
     consumer.commit(records[:7])
-    assert bus.lag(topic, "readers") == 3
+    assert bus.lag(topic, group) == 3
     consumer.commit(records)
-    assert bus.lag(topic, "readers") == 0
+    assert bus.lag(topic, group) == 0
     consumer.close()
 
 
@@ -283,21 +283,21 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
-def test_what_flush_acknowledged_outlives_a_killed_sender(place, topic) -> None:
+def test_what_flush_acknowledged_outlives_a_killed_sender(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
     arguments = json.dumps([place.adapter, place.options, topic])
     done = subprocess.run([sys.executable, "-c", _SENDER, arguments], check=False, timeout=60)
     assert done.returncode == -9
-    consumer = bus.consumer([topic], "readers", member="one")
+    consumer = bus.consumer([topic], group, member="one")
     assert numbers(read(consumer, 200)) == list(range(200))
     consumer.close()
 
 
-def test_a_poll_without_news_returns_nothing_when_its_time_is_up(place, topic) -> None:
+def test_a_poll_without_news_returns_nothing_when_its_time_is_up(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
-    consumer = bus.consumer([topic], "readers", member="one")
+    consumer = bus.consumer([topic], group, member="one")
     consumer.poll(1.0, 10)  # joining the group is done
     started = time.monotonic()
     assert consumer.poll(0.5, 10) == []
@@ -305,7 +305,7 @@ def test_a_poll_without_news_returns_nothing_when_its_time_is_up(place, topic) -
     consumer.close()
 
 
-def test_several_threads_send_through_one_bus(place, topic) -> None:
+def test_several_threads_send_through_one_bus(place, topic, group) -> None:
     bus = place.open()
     bus.ensure_topics([topic])
     threads = [
@@ -315,7 +315,7 @@ def test_several_threads_send_through_one_bus(place, topic) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    consumer = bus.consumer([topic], "readers", member="one")
+    consumer = bus.consumer([topic], group, member="one")
     records = read(consumer, 200)
     for number in range(4):
         of_camera = [record for record in records if record.message.key == f"camera-{number}"]
@@ -324,15 +324,15 @@ def test_several_threads_send_through_one_bus(place, topic) -> None:
 
 
 @pytest.mark.parametrize("name", ["input/images", "", "..", "été", "a" * 250, "a b"])
-def test_an_illegal_topic_name_is_refused_wherever_it_is_given(place, name) -> None:
+def test_an_illegal_topic_name_is_refused_wherever_it_is_given(place, name, group) -> None:
     bus = place.open()
     for use in (
         lambda: bus.ensure_topics([name]),
         lambda: bus.send(Message(name, "door", b"")),
-        lambda: bus.consumer([name], "readers", member="one"),
+        lambda: bus.consumer([name], group, member="one"),
         lambda: bus.tail([name]),
         lambda: bus.end_offsets(name),
-        lambda: bus.lag(name, "readers"),
+        lambda: bus.lag(name, group),
     ):
         with pytest.raises(BadSetting, match="no name for a topic"):
             use()
