@@ -114,7 +114,7 @@ def up_command(
 
     Example: `vigie stream up --source door.mp4 --loop --bus embedded`
     """
-    from vigie.runs import project_root
+    from vigie.project import project_root
     from vigie.streaming.deploy import run_up
 
     page = run_up(

@@ -20,7 +20,7 @@ from official.vision.utils import summary_manager
 from vigie.errors import BadSetting
 from vigie.experiment import Experiment
 from vigie.progress import progress as progress_bar
-from vigie.runs import project_root
+from vigie.project import project_root
 from vigie.training.config import experiment_config
 from vigie.training.losses import LossHistory
 from vigie.training.recording import OnStep, Recorder

@@ -1,6 +1,7 @@
 """The words that all stages share. Standard library only; every value is checked when it is made."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -115,6 +116,10 @@ class Detections:
 
     def __post_init__(self) -> None:
         _check_captured(self.frame_id, self.camera, self.seq, self.captured_at)
+
+    def counts(self) -> dict[str, int]:
+        """How many objects of each label that was found."""
+        return dict(Counter(found.label for found in self.detections))
 
 
 def _check_captured(identifier: str, camera: str, seq: int, captured_at: datetime) -> None:

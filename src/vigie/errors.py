@@ -43,3 +43,7 @@ class BadMessage(VigieError):
 
 class Unavailable(VigieError):
     """Something on this machine is missing or taken: a program, a port, a process."""
+
+
+class DemoFailed(VigieError):
+    """The demo ran and did not show what it promises."""

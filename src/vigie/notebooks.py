@@ -21,7 +21,9 @@ from papermill.exceptions import PapermillExecutionError
 import vigie.errors
 from vigie.errors import BadSetting, VigieError
 from vigie.progress import INTERVAL_VARIABLE, interval_s
-from vigie.runs import Run, project_root, run_named
+from vigie.project import project_root
+from vigie.runs import Run, run_named
+from vigie.settings import load_settings
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +53,8 @@ STEPS = (
 
 
 def models_folder() -> Path:
-    """`models/` of the project, or what VIGIE_MODELS names."""
-    return (project_root() / os.environ.get("VIGIE_MODELS", "models")).resolve()
+    """Where bundles go."""
+    return load_settings().models
 
 
 def make(step: str, *, name: str = "", experiment: str = "", voc: str = "", steps: int = 0) -> tuple[Run, list[str]]:
@@ -99,10 +101,19 @@ def execute(notebook: Path, out: Path, parameters: Mapping[str, Any]) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     done, unfinished = out / notebook.name, out / f"{notebook.stem}.part.ipynb"
     os.environ[INTERVAL_VARIABLE] = str(interval_s())
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notes on the processor are no progress
+    for loud in ("papermill", "traitlets"):
+        logging.getLogger(loud).setLevel(logging.ERROR)
     started = time.monotonic()
     try:
         papermill.execute_notebook(
-            notebook, unfinished, dict(parameters), cwd=notebook.parent, progress_bar=False, stderr_file=sys.stderr
+            notebook,
+            unfinished,
+            dict(parameters),
+            cwd=notebook.parent,
+            progress_bar=False,
+            stderr_file=sys.stderr,
+            extra_arguments=["--IPKernelApp.log_level=CRITICAL"],
         )
     except PapermillExecutionError as error:
         failed = unfinished.replace(out / f"{notebook.stem}.failed.ipynb")

@@ -12,34 +12,18 @@ runs/<name>/
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vigie.errors import BadRun
 from vigie.experiment import Experiment, load_experiment
+from vigie.project import project_root
+from vigie.settings import load_settings
 
 DEMO = "config/experiments/demo.yaml"
 EXPERIMENT_FILE = "experiment.yaml"
 INPUTS_FILE = "inputs.json"
-
-
-def project_root(start: Path | None = None) -> Path:
-    """The folder that holds `config/` and `notebooks/`: here, above here, or where this package is linked from.
-
-    JupyterLab starts a notebook in `notebooks/`; every path a person writes is relative to the root all the same.
-    """
-    here = (start or Path.cwd()).resolve()
-    for folder in (here, *here.parents, *Path(__file__).resolve().parents):
-        if (folder / "config" / "vigie.yaml").is_file() and (folder / "notebooks").is_dir():
-            return folder
-    return here
-
-
-def runs_folder(root: Path) -> Path:
-    """`runs/` of the project, or what VIGIE_RUNS names."""
-    return (root / os.environ.get("VIGIE_RUNS", "runs")).resolve()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +38,10 @@ class Run:
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def draws_pictures(self) -> bool:
+        return self.pictures == self.folder / "voc"
 
     @property
     def records(self) -> Path:
@@ -152,7 +140,7 @@ def run_named(name: str = "", *, experiment: str = "", voc: str = "", steps: int
     source = root / (experiment or DEMO) if experiment or not name else None
     if not name:
         name = Path(voc).resolve().name if voc and not experiment else load_experiment(root / (experiment or DEMO)).name
-    folder = runs_folder(root) / name
+    folder = load_settings(root=root).runs / name
     if source is None and not (folder / INPUTS_FILE).is_file():
         source = root / DEMO
     return open_run(folder, experiment=source, voc=root / voc if voc else None, steps=steps or None)

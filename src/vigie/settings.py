@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from vigie.errors import BadSetting
-from vigie.runs import project_root
+from vigie.project import project_root
 
 PREFIX = "VIGIE_"
 KAFKA_VARIABLE = "KAFKA_BOOTSTRAP_SERVERS"

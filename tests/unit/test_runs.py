@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from vigie.errors import BadRun, BadSetting
-from vigie.runs import load_run, open_run, project_root, run_named, runs_folder
+from vigie.project import project_root
+from vigie.runs import load_run, open_run, run_named
 
 EXPERIMENT = """
 name: small
@@ -107,5 +108,5 @@ def test_a_run_is_named_after_what_it_is_made_from(
 ) -> None:
     monkeypatch.setenv("VIGIE_RUNS", str(tmp_path / "runs"))
     run = run_named(**{key: value.format(voc=voc) for key, value in given.items()})
-    assert run.folder == runs_folder(project_root()) / name
+    assert run.folder == tmp_path / "runs" / name
     assert run_named(**{key: value.format(voc=voc) for key, value in given.items()}) == run

@@ -1,0 +1,235 @@
+"""The `vigie` command: words in, calls of the stages' functions, one line for an error that a person can mend.
+
+What a command needs is imported inside it, so that `vigie --help` is quick and a camera machine needs no TensorFlow.
+"""
+
+# ruff: noqa: PLC0415
+
+import json
+import logging
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vigie.errors import Unavailable, VigieError
+from vigie.streaming.cli import app as stream_app
+from vigie.streaming.cli import predict_command
+
+app = typer.Typer(
+    name="vigie",
+    help="From annotated pictures to a detector, from the detector to live cameras.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+data_app = typer.Typer(no_args_is_help=True, help="Pictures to records.")
+kafka_app = typer.Typer(no_args_is_help=True, help="A single-node Apache Kafka on loopback, for trying things out.")
+app.add_typer(data_app, name="data")
+app.add_typer(stream_app, name="stream")
+app.add_typer(kafka_app, name="kafka")
+app.command("predict")(predict_command)
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result for a machine.")]
+ExperimentFile = Annotated[Path, typer.Option(help="A YAML file, see config/experiments/.", show_default=True)]
+DEMO = Path("config/experiments/demo.yaml")
+
+
+class PartName(StrEnum):
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+
+
+class StepName(StrEnum):
+    DATA = "data"
+    TRAIN = "train"
+    EVALUATE = "evaluate"
+    EXPORT = "export"
+
+
+def main() -> None:
+    """The entry of the console script."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    try:
+        app()
+    except VigieError as error:
+        sys.stderr.write(f"vigie: {error}\n")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nvigie: interrupted; the same command goes on where it stood\n")
+        sys.exit(130)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "vigie":
+            raise
+        sys.stderr.write(f"vigie: {Unavailable(_missing(error.name))}\n")
+        sys.exit(1)
+
+
+def _missing(package: str) -> str:
+    return f"this command needs the package {package!r}, which is not installed; pip install 'vigie[train]' brings it"
+
+
+def say(result: dict[str, Any], *, as_json: bool) -> None:
+    """A result on standard output: a line a value, or one line of JSON."""
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    for name, value in result.items():
+        typer.echo(f"{name}: {value}")
+
+
+@data_app.command("synth")
+def data_synth(
+    out: Annotated[Path, typer.Argument(help="The folder to make.")],
+    pictures: Annotated[int, typer.Option(min=1)] = 800,
+    seed: Annotated[int, typer.Option(help="Another seed draws another set.")] = 1,
+) -> None:
+    """Draw a set of cartoon faces with, without and with a badly worn mask, as Pascal VOC.
+
+    Example: `vigie data synth /tmp/faces --pictures 200 --seed 7`
+    """
+    from vigie.data.synthetic import write_set
+
+    say({"pictures": str(write_set(out, pictures=pictures, seed=seed))}, as_json=False)
+
+
+@data_app.command("prepare")
+def data_prepare(
+    voc: Annotated[Path, typer.Argument(help="A folder with images/ and annotations/.")],
+    out: Annotated[Path, typer.Option(help="The folder to make: records, label map, CSVs, manifest.")],
+    experiment: ExperimentFile = DEMO,
+    as_json: Json = False,
+) -> None:
+    """Turn annotated pictures into TFRecord parts for training, validation and test.
+
+    Example: `vigie data prepare ../facemask --experiment config/experiments/facemask.yaml --out /tmp/records`
+    """
+    from vigie.data.prepare import prepare
+    from vigie.experiment import load_experiment
+
+    asked = load_experiment(experiment)
+    manifest = prepare(voc, out, classes=asked.classes, seed=asked.split_seed)
+    say(manifest.model_dump(mode="json"), as_json=True) if as_json else say({"records": out}, as_json=False)
+
+
+@app.command("train")
+def train_command(
+    data: Annotated[Path, typer.Option(help="Records that `vigie data prepare` made.")],
+    out: Annotated[Path, typer.Option(help="The run to make or to go on with.")],
+    experiment: ExperimentFile = DEMO,
+    steps: Annotated[int | None, typer.Option(min=1, help="Instead of the experiment's own.")] = None,
+) -> None:
+    """Train a detector; an interrupted training goes on where its last checkpoint stands.
+
+    Example: `vigie train --experiment config/experiments/facemask.yaml --data /tmp/records --out runs/first`
+    """
+    from vigie.runs import open_run
+    from vigie.training.train import train
+
+    run = open_run(out, experiment=experiment, records=data, steps=steps)
+    trained = train(run)
+    say({"run": out, "steps": trained.steps, "seconds": round(trained.seconds)}, as_json=False)
+
+
+@app.command("evaluate")
+def evaluate_command(
+    model: Annotated[Path, typer.Argument(help="A run, or a model bundle's folder.")],
+    data: Annotated[Path, typer.Option(help="Prepared records, or a folder with images/ and annotations/.")],
+    out: Annotated[Path, typer.Option(help="The folder for metrics.json and the figures.")],
+    part: Annotated[PartName, typer.Option(help="Of prepared records.")] = PartName.TEST,
+    runtime: Annotated[str | None, typer.Option(help="Of a bundle: tflite or saved_model.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure a model on annotated pictures with COCO's metrics.
+
+    Example: `vigie evaluate models/demo --data runs/demo/data --out /tmp/report`
+    """
+    from vigie.training.evaluation import evaluate
+    from vigie.training.measuring import detector_of, samples_of
+    from vigie.training.plots import per_class
+
+    detector = detector_of(model, runtime=runtime)
+    samples, pictures = samples_of(data, part.value)
+    evaluation = evaluate(detector, samples, labels=detector.labels, max_pictures=pictures)
+    written = evaluation.write(out)
+    if as_json:
+        say(evaluation.to_json(), as_json=True)
+    else:
+        typer.echo(per_class(evaluation).round(3).to_string())
+        say({"metrics": written}, as_json=False)
+
+
+@app.command("export")
+def export_command(
+    run: Annotated[Path, typer.Argument(help="A run that was trained.")],
+    out: Annotated[Path, typer.Option(help="The model's folder, such as models/NAME; a new version is made in it.")],
+) -> None:
+    """Export a run's checkpoint into a model bundle, and measure each file of it.
+
+    Example: `vigie export runs/demo --out models/demo`
+    """
+    from vigie.export.export import export
+    from vigie.runs import load_run
+
+    bundle = export(load_run(run), out)
+    say({"bundle": bundle.folder}, as_json=False)
+
+
+@app.command("make")
+def make_command(
+    step: Annotated[StepName, typer.Argument(help="The last step that is wanted.")],
+    name: Annotated[
+        str, typer.Option(help="The run's; by default that of the pictures' folder or the experiment.")
+    ] = "",
+    experiment: Annotated[str, typer.Option(help="A YAML file.")] = "",
+    voc: Annotated[str, typer.Option(help="A folder with images/ and annotations/.")] = "",
+    steps: Annotated[int, typer.Option(min=0, help="Training steps instead of the experiment's own; 0: its own.")] = 0,
+) -> None:
+    """Bring a run up to a step by executing its notebooks, those that are stale and no other.
+
+    Example: `vigie make export --experiment config/experiments/facemask.yaml --voc ../facemask --steps 200`
+    """
+    from vigie.notebooks import make
+
+    run, executed = make(step.value, name=name, experiment=experiment, voc=voc, steps=steps)
+    say({"run": run.folder, "executed": ", ".join(executed) or "nothing, all is up to date"}, as_json=False)
+
+
+@app.command("demo")
+def demo_command(
+    seconds: Annotated[int, typer.Option(min=0, help="End after so long and judge what was seen; 0: stay.")] = 0,
+) -> None:
+    """Train on drawn faces and show a moving camera of others on the live page.
+
+    Example: `vigie demo --seconds 30`
+    """
+    from vigie.demo import demo
+
+    verdict = demo(seconds=seconds)
+    if verdict is not None:
+        typer.echo(str(verdict))
+
+
+@kafka_app.command("start")
+def kafka_start() -> None:
+    """Start the broker, or say that it runs. KAFKA_BOOTSTRAP_SERVERS names another one instead.
+
+    Example: `vigie kafka start`
+    """
+    from vigie.streaming.broker import start_local
+
+    typer.echo(start_local())
+
+
+@kafka_app.command("stop")
+def kafka_stop() -> None:
+    """End the broker that `vigie kafka start` started.
+
+    Example: `vigie kafka stop`
+    """
+    from vigie.streaming.broker import stop_local
+
+    typer.echo(stop_local())

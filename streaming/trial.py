@@ -1,0 +1,125 @@
+"""The whole live side in one process on a source that ends: what a notebook shows before anything is deployed."""
+
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import cv2
+
+from vigie import adapters
+from vigie.bundle import Bundle
+from vigie.detectors import load_detector
+from vigie.domain import Detections
+from vigie.errors import BadSetting, Unavailable
+from vigie.pictures import Picture
+from vigie.ports import Bus, Consumer, FrameSource
+from vigie.progress import progress
+from vigie.streaming.ingest import ingest
+from vigie.streaming.messages import Topics, detections_of
+from vigie.streaming.run import model_name
+from vigie.streaming.spec import open_source
+from vigie.streaming.worker import work
+
+_TOPICS = Topics()
+_CAMERA = "trial"
+_POLL_S = 0.2
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came out, in the order of the frames. `pictures` are annotated JPEGs by the frame's id."""
+
+    detections: tuple[Detections, ...]
+    pictures: Mapping[str, bytes]
+    reasons: tuple[str, ...]
+
+    def picture(self, number: int) -> Picture:
+        return Picture.from_bytes(self.pictures[self.detections[number].frame_id])
+
+
+def run_trial(bundle: Bundle, source: str, *, show_progress: bool = True) -> Trial:
+    """Send a source through ingest, an embedded bus and a worker, as fast as they can.
+
+    Raises:
+        BadSetting: the source cannot be opened, or has no end.
+    """
+    opened = open_source(source, {"paced": False})
+    if opened.length is None:
+        raise BadSetting(f"{source}: a trial needs a source that ends; give a synthetic one frames=N")
+    detector = load_detector(bundle.folder)
+    stop = Event()
+    with tempfile.TemporaryDirectory(prefix="vigie-trial-") as folder, ThreadPoolExecutor(2) as threads:
+        bus: Bus = adapters.build("bus", "embedded", {"path": Path(folder) / "log.db"})
+        results = _results_of(bus)
+        stages: list[Future[Any]] = [
+            threads.submit(ingest, opened, camera=_CAMERA, bus=bus, topics=_TOPICS, stop=stop),
+            threads.submit(work, bus, detector, topics=_TOPICS, model=model_name(bundle), member="trial-1", stop=stop),
+        ]
+        try:
+            return _collected(results, opened.length, stages, show_progress)
+        finally:
+            stop.set()
+            for stage in stages:
+                stage.exception()
+            results.close()
+            bus.close()
+
+
+def record_video(source: str, out: Path, *, frames: int, fps: float = 10.0) -> Path:
+    """The first `frames` captures of a source as a video file, whole or not at all.
+
+    Raises:
+        BadSetting: the source cannot be opened.
+        Unavailable: OpenCV cannot write the file.
+    """
+    opened: FrameSource = open_source(source, {"paced": False})
+    out.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = out.with_name(f".{out.name}")
+    writer: Any = None
+    try:
+        for capture in islice(opened.captures(), frames):
+            picture = Picture.from_bytes(capture.encoded)
+            if writer is None:
+                size = (picture.width, picture.height)
+                writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
+                if not writer.isOpened():
+                    raise Unavailable(f"{out}: OpenCV cannot write a video here; see to the folder and its disk")
+            writer.write(cv2.cvtColor(picture.rgb(), cv2.COLOR_RGB2BGR))
+    finally:
+        opened.close()
+        if writer is not None:
+            writer.release()
+    return unfinished.replace(out)
+
+
+def _results_of(bus: Bus) -> Consumer:
+    bus.ensure_topics(_TOPICS.all)
+    return bus.consumer([_TOPICS.detections, _TOPICS.annotated, _TOPICS.dead_letters], "trial", member="trial-results")
+
+
+def _collected(results: Consumer, length: int, stages: list[Future[Any]], show_progress: bool) -> Trial:
+    detections: list[Detections] = []
+    pictures: dict[str, bytes] = {}
+    reasons: list[str] = []
+    with progress(total=length, description="streaming", unit="frame", show=show_progress) as bar:
+        while len(pictures) + len(reasons) < length or len(detections) < len(pictures):
+            for stage in stages:
+                if stage.done():
+                    stage.result()
+            for record in results.poll(_POLL_S, _AT_ONCE):
+                message = record.message
+                if message.topic == _TOPICS.detections:
+                    detections.append(detections_of(message))
+                    bar.update()
+                elif message.topic == _TOPICS.annotated:
+                    pictures[message.headers["ce_id"]] = message.value
+                else:
+                    reasons.append(message.headers["reason"])
+                    bar.update()
+    return Trial(tuple(sorted(detections, key=lambda found: found.seq)), pictures, tuple(reasons))

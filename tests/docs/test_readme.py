@@ -1,0 +1,73 @@
+"""What the documents name exists."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from vigie.cli import app
+
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md"]
+
+
+@pytest.fixture(scope="module", params=DOCUMENTS)
+def document(request: pytest.FixtureRequest, pytestconfig: pytest.Config) -> Path:
+    return pytestconfig.rootpath / str(request.param)
+
+
+def code_of(document: Path) -> str:
+    """What stands in fences and between backticks."""
+    found = re.findall(r"```[a-z]*\n(.*?)```|`([^`\n]+)`", document.read_text(), re.DOTALL)
+    return "\n".join(fenced or inline for fenced, inline in found)
+
+
+def targets(root: Path) -> set[str]:
+    listing = subprocess.run(["make"], cwd=root, capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"^  make ([a-z-]+)", listing, re.MULTILINE))
+
+
+def test_every_make_target_that_is_named_exists(document: Path, pytestconfig: pytest.Config) -> None:
+    known = targets(pytestconfig.rootpath)
+    named = {
+        word
+        for line in re.findall(r"^(?:[.\w/]*)make ((?:[a-z-]+ ?)+)", code_of(document), re.MULTILINE)
+        for word in line.split()
+    }
+    assert named <= known
+
+
+def test_make_alone_lists_what_a_person_may_ask_for(pytestconfig: pytest.Config) -> None:
+    assert targets(pytestconfig.rootpath) >= set(
+        "setup demo data train evaluate export tensorboard notebooks kafka stop-kafka deploy-stream stream-status "
+        "stop-stream test test-all lint bench clean".split()
+    )
+
+
+def test_every_command_that_is_named_exists(document: Path) -> None:
+    for line in re.findall(r"\bvigie ((?:[a-z-]+ ?)+)", code_of(document)):
+        command = get_command(app)
+        for word in line.split():
+            known = getattr(command, "commands", {})
+            if not known:
+                break
+            assert word in known, f"{document.name} names `vigie {line.strip()}`"
+            command = known[word]
+
+
+def test_every_file_that_is_linked_exists(document: Path) -> None:
+    links = re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text())
+    assert [link for link in links if not (document.parent / link).exists()] == []
+
+
+def commands(command: object, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    children = getattr(command, "commands", {})
+    return [leaf for name, child in children.items() for leaf in commands(child, (*path, name))] if children else [path]
+
+
+@pytest.mark.parametrize("path", commands(get_command(app)), ids=" ".join)
+def test_the_help_of_every_command_shows_an_example(path: tuple[str, ...]) -> None:
+    shown = subprocess.run([sys.executable, "-m", "vigie", *path, "--help"], capture_output=True, text=True, check=True)
+    assert f"vigie {' '.join(path)}" in re.sub(r"\s+", " ", shown.stdout.split("Options")[0].split("Example")[-1])
