@@ -148,10 +148,11 @@ def _start(plan: Plan, folder: Path) -> str:
     for name in plan.programs:
         (folder / f"{name}.log").unlink(missing_ok=True)
     config = folder / "supervisord.conf"
-    write_whole(config, configuration(plan, folder, _socket_for(folder)))
+    write_whole(config, configuration(plan, _socket_for(folder)))
     with (folder / "supervisord.out").open("w") as output:
         supervisord = subprocess.Popen(  # noqa: S603 - this Python, our own configuration
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(config.resolve())],
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -171,9 +172,10 @@ def _start(plan: Plan, folder: Path) -> str:
     return page
 
 
-def configuration(plan: Plan, folder: Path, socket: Path) -> str:
-    """The text of supervisord.conf; supervisor expands `%`, so each of ours is doubled."""
-    quoted = str(folder.resolve()).replace("%", "%%")
+def configuration(plan: Plan, socket: Path) -> str:
+    """The text of supervisord.conf. Supervisor expands `%`, so each of ours is doubled; names of logs it expands
+    twice, so they are relative to the folder that it is started in.
+    """
     user = "user=root\n" if os.geteuid() == 0 else ""
     head = f"""\
 [unix_http_server]
@@ -183,20 +185,19 @@ chmod=0700
 [supervisord]
 nodaemon=true
 silent=true
-logfile={quoted}/supervisord.log
-pidfile={quoted}/supervisord.pid
-childlogdir={quoted}
+logfile=supervisord.log
+pidfile=supervisord.pid
 {user}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 """
-    services = [_program(name, command, plan.root, quoted, first=True) for name, command in plan.services.items()]
+    services = [_program(name, command, plan.root, first=True) for name, command in plan.services.items()]
     # Begun by hand when the others are ready, and ended before them.
-    cameras = [_program(name, command, plan.root, quoted, first=False) for name, command in plan.cameras.items()]
+    cameras = [_program(name, command, plan.root, first=False) for name, command in plan.cameras.items()]
     return "".join([head, *services, *cameras])
 
 
-def _program(name: str, command: tuple[str, ...], root: Path, quoted_folder: str, *, first: bool) -> str:
+def _program(name: str, command: tuple[str, ...], root: Path, *, first: bool) -> str:
     return f"""
 [program:{name}]
 command={shlex.join(command).replace("%", "%%")}
@@ -210,7 +211,7 @@ startretries=1000
 stopwaitsecs={STOP_S}
 stopsignal=TERM
 redirect_stderr=true
-stdout_logfile={quoted_folder}/{name}.log
+stdout_logfile={name}.log
 stdout_logfile_maxbytes=10MB
 stdout_logfile_backups=2
 """
