@@ -1,7 +1,7 @@
 """What all runtimes of our own models share: picture to input, raw heads to detections."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,15 @@ class RawHeadsDetector:
     @property
     def labels(self) -> Sequence[str]:
         return self._decoder.labels
+
+    def tried(self) -> Self:
+        """Run once on a black picture: a model that does not fit is refused at loading, not at the first frame.
+
+        Raises:
+            BadBundle: as `detect`.
+        """
+        self._run(np.zeros((1, self._decoder.input_height, self._decoder.input_width, 3), np.uint8))
+        return self
 
     def detect(self, pictures: Sequence[Picture]) -> list[list[Detection] | BadPicture]:
         """One entry a picture (see `vigie.ports.Detector`).

@@ -60,3 +60,9 @@ def test_pictures_go_through_in_batches_of_the_size_that_was_set() -> None:
     entries = RawHeadsDetector(heads, decoder, where="", batch=3).detect([PICTURE] * 7)
     assert entries == [[]] * 7
     assert heads.batches == [3, 3, 1]
+
+
+def test_a_model_that_does_not_fit_is_refused_when_it_is_tried_before_any_picture() -> None:
+    assert detector(boxes(), boxes(2)).tried().detect([]) == []
+    with pytest.raises(BadBundle, match="its anchors and labels expect"):
+        detector(boxes(rows=10), boxes(2)).tried()

@@ -31,14 +31,15 @@ class Options:
 
 
 def build(options: Options) -> Detector:
-    """
+    """Load the model and run it once.
+
     Raises:
         BadBundle: the bundle or its model is broken, or the two do not fit each other.
     """
     bundle = open_bundle(options.model)
     path = bundle.file(options.file or "saved_model.pb")
     heads = _SavedHeads(path, bundle.manifest.outputs)
-    return RawHeadsDetector(heads, bundle.decoder(options.score_threshold), where=str(path), batch=_BATCH)
+    return RawHeadsDetector(heads, bundle.decoder(options.score_threshold), where=str(path), batch=_BATCH).tried()
 
 
 class _SavedHeads:

@@ -28,14 +28,15 @@ class Options:
 
 
 def build(options: Options) -> Detector:
-    """
+    """Load the model and run it once.
+
     Raises:
         BadBundle: the bundle or its model file is broken, or the two do not fit each other.
     """
     bundle = open_bundle(options.model)
     path = bundle.file(options.file)
     heads = _TfliteHeads(bundle, path, options.threads)
-    return RawHeadsDetector(heads, bundle.decoder(options.score_threshold), where=str(path))
+    return RawHeadsDetector(heads, bundle.decoder(options.score_threshold), where=str(path)).tried()
 
 
 class _TfliteHeads:
