@@ -23,7 +23,7 @@ class RawModel(Protocol):
     def variables(self) -> Sequence[Any]: ...
 
     def __call__(self, pictures: Any, *, training: bool) -> Mapping[str, Any]:
-        """Normalised pictures, B x height x width x 3 float32 -> `OUTPUTS.boxes` B x N x 4, `OUTPUTS.scores` B x N x C."""
+        """Normalised pictures, B x height x width x 3 float32 -> raw boxes B x N x 4 and scores B x N x C by name."""
 
 
 def write_saved_model(model: RawModel, folder: Path, spec: InputSpec) -> None:
