@@ -169,7 +169,7 @@ def _format(folder: Path, java_command: list[str], port: int) -> None:
     properties = folder / "server.properties"
     properties.write_text(_properties(folder, port), encoding="utf-8")
     formatted = folder / "formatted"
-    if formatted.exists():
+    if formatted.exists() and (folder / "data" / "meta.properties").exists():
         return
     shutil.rmtree(folder / "data", ignore_errors=True)
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")

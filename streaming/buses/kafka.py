@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +35,8 @@ log = logging.getLogger(__name__)
 
 BUFFER_BYTES = 32_000_000  # sent and not yet acknowledged: above it the sender waits, nothing is dropped
 REQUEST_TIMEOUT_S = 5.0
-SILENCE_S = 10.0  # without a record for so long a consumer asks whether the broker is there
+COMMIT_TIMEOUT_S = 10.0
+CHECK_S = 2.0  # how often a consumer asks what the library's poll does not tell
 _TAKEN_FROM_US = (CommitFailedError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError)
 
 
@@ -88,8 +89,8 @@ class KafkaBus:
     def ensure_topics(self, topics: Sequence[str]) -> None:
         for name in topics:
             check_topic(name)
-        with self._admin_lock, self._explained():
-            known = set(self._admin.list_topics())
+        with self._explained():
+            known = set(self._ask(lambda admin: admin.list_topics()))
             missing = [name for name in topics if name not in known]
             if missing:
                 self._create(missing)
@@ -103,13 +104,13 @@ class KafkaBus:
             "segment.bytes": str(max(2 * KAFKA_MESSAGE_BYTES, kept_bytes // 8)),  # only whole segments are deleted
         }
         wanted = {name: {"num_partitions": partitions, "configs": configs} for name in names}
-        answer = self._admin.create_topics(wanted, raise_errors=False)
+        answer = self._ask(lambda admin: admin.create_topics(wanted, raise_errors=False))
         for topic in answer["topics"]:
             error = for_code(topic["error_code"])
             if topic["error_code"] and error is not TopicAlreadyExistsError:
                 reason = topic.get("error_message") or error.__name__
                 raise BusUnavailable(f"{self._where}: the topic {topic['name']!r} cannot be made: {reason}")
-        self._admin.wait_for_topics(list(names))
+        self._ask(lambda admin: admin.wait_for_topics(list(names)))
 
     def send(self, message: Message) -> None:
         size = size_of(message)
@@ -149,7 +150,10 @@ class KafkaBus:
                 heartbeat_interval_ms=round(self._options.session_timeout_s * 1000 / 4),
             )
             client.subscribe(list(topics))
-        return _KafkaConsumer(client, self._where, group, member)
+            # A group's leader that joins before it knows the topics hands out nothing and may then hang for good.
+            for name in topics:
+                client.partitions_for_topic(name)
+        return _KafkaConsumer(client, self._where, _Place(client, group, member, self._members))
 
     def tail(self, topics: Sequence[str]) -> Consumer:
         self.ensure_topics(topics)
@@ -159,7 +163,7 @@ class KafkaBus:
             client.assign(partitions)
             for partition, offset in client.end_offsets(partitions).items():
                 client.seek(partition, offset)
-        return _KafkaConsumer(client, self._where, None, "tail")
+        return _KafkaConsumer(client, self._where, None)
 
     def end_offsets(self, topic: str) -> Mapping[int, int]:
         """Empty where there is no such topic."""
@@ -175,8 +179,7 @@ class KafkaBus:
             if not partitions:
                 return 0
             wanted = [TopicPartition(topic, number) for number in partitions]
-            with self._admin_lock:
-                found = self._admin.list_group_offsets({group: wanted}).get(group, {})
+            found = self._ask(lambda admin: admin.list_group_offsets({group: wanted})).get(group, {})
             # Before the ends, so that what is committed meanwhile does not make the lag negative.
             committed = {place.partition: known.offset for place, known in found.items() if known.offset >= 0}
             first = self._offsets(topic, partitions, OffsetSpec.EARLIEST)
@@ -193,17 +196,32 @@ class KafkaBus:
             with self._admin_lock, contextlib.suppress(KafkaError):
                 self._admin.close()
 
+    def _ask(self, question: Callable[[KafkaAdminClient], Any]) -> Any:
+        """The library's admin client fails at once while it connects anew: try for as long as at the start."""
+        give_up_at = time.monotonic() + self._options.start_timeout_s
+        while True:
+            try:
+                with self._admin_lock:
+                    return question(self._admin)
+            except KafkaError as error:
+                if not error.retriable or time.monotonic() > give_up_at:
+                    raise
+                time.sleep(0.1)
+
+    def _members(self, group: str) -> dict[str, str]:
+        """Stable name -> the id that the coordinator knows the member by."""
+        found = self._ask(lambda admin: admin.describe_groups([group]))[group]
+        return {member["group_instance_id"]: member["member_id"] for member in found["members"]}
+
     def _partitions(self, topic: str) -> list[int]:
-        with self._admin_lock:
-            (found,) = self._admin.describe_topics([topic])
+        (found,) = self._ask(lambda admin: admin.describe_topics([topic]))
         return sorted(partition["partition_index"] for partition in found["partitions"])
 
     def _offsets(self, topic: str, partitions: Sequence[int], spec: object) -> dict[int, int]:
         if not partitions:
             return {}
         wanted = {TopicPartition(topic, number): spec for number in partitions}
-        with self._admin_lock:
-            found = self._admin.list_partition_offsets(wanted)
+        found = self._ask(lambda admin: admin.list_partition_offsets(wanted))
         return {place.partition: known.offset for place, known in found.items()}
 
     def _producing(self) -> KafkaProducer:
@@ -266,34 +284,55 @@ class KafkaBus:
             raise BusUnavailable(f"{self._where}: {_name(error)}") from error
 
 
-class _KafkaConsumer:
-    """See `vigie.ports.Consumer`; without a group it is a tail."""
+class _Place:
+    """A member's place in its group. The library goes on reading after another one has taken the name: so ask."""
 
-    def __init__(self, client: KafkaConsumer, where: str, group: str | None, member: str) -> None:
+    def __init__(
+        self, client: KafkaConsumer, group: str, member: str, members: Callable[[str], Mapping[str, str]]
+    ) -> None:
+        self.group = group
+        self._client = client
+        self._member = member
+        self._members = members
+
+    def check(self) -> None:
+        before = self._client.group_metadata()
+        known = self._members(self.group).get(self._member, before.member_id)
+        # Unless we are just joining, which changes our own id.
+        if known != before.member_id and self._client.group_metadata() == before:
+            raise self.taken()
+
+    def taken(self) -> BusUnavailable:
+        return BusUnavailable(f"another {self._member!r} has joined the group {self.group!r} and taken this place")
+
+
+class _KafkaConsumer:
+    """See `vigie.ports.Consumer`; without a place it is a tail."""
+
+    def __init__(self, client: KafkaConsumer, where: str, place: _Place | None) -> None:
         self._client = client
         self._where = where
-        self._group = group
-        self._member = member
+        self._place = place
         self._committed: dict[TopicPartition, int] = {}
-        self._heard_at = time.monotonic()
+        self._check_at = time.monotonic() + CHECK_S
 
     def poll(self, timeout_s: float, max_records: int) -> list[Record]:
         with self._explained():
+            if time.monotonic() >= self._check_at:
+                self._check()
+                self._check_at = time.monotonic() + CHECK_S
             batches = self._client.poll(timeout_ms=round(timeout_s * 1000), max_records=max_records)
-            records = [_record(found) for batch in batches.values() for found in batch]
-            self._listen(bool(records))
-        return records
+            return [_record(found) for batch in batches.values() for found in batch]
 
-    def _listen(self, heard: bool) -> None:
-        """The library's poll is silent about a broker that is away, so after a while ask for something."""
-        if not heard and time.monotonic() - self._heard_at < SILENCE_S:
-            return
-        if not heard:
+    def _check(self) -> None:
+        """The library's poll says nothing of a broker that is away."""
+        if self._place is None:
             self._client.end_offsets(list(self._client.assignment())[:1])
-        self._heard_at = time.monotonic()
+        else:
+            self._place.check()
 
     def commit(self, records: Sequence[Record]) -> None:
-        if self._group is None:
+        if self._place is None:
             return
         offsets: dict[TopicPartition, int] = {}
         for record in records:
@@ -306,9 +345,12 @@ class _KafkaConsumer:
             return
         with self._explained():
             try:
-                self._client.commit({place: OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()})
+                self._client.commit(
+                    {place: OffsetAndMetadata(offset, "", -1) for place, offset in offsets.items()},
+                    timeout_ms=round(COMMIT_TIMEOUT_S * 1000),
+                )
             except _TAKEN_FROM_US as error:
-                log.warning("commit came too late, records come again: group=%s %s", self._group, _name(error))
+                log.warning("commit came too late, records come again: group=%s %s", self._place.group, _name(error))
                 return
         self._committed |= offsets
 
@@ -321,9 +363,7 @@ class _KafkaConsumer:
         try:
             yield
         except FencedInstanceIdError as error:
-            raise BusUnavailable(
-                f"another {self._member!r} has joined the group {self._group!r} and taken this place"
-            ) from error
+            raise (self._place.taken() if self._place else BusUnavailable(_name(error))) from error
         except KafkaError as error:
             raise BusUnavailable(f"{self._where}: {_name(error)}") from error
 
