@@ -40,6 +40,7 @@ SUPERVISOR_S = 15.0
 READY_S = 60.0
 STOP_S = 10
 DOWN_S = 45.0
+ORPHAN_GRACE_S = 5.0
 TOLD_LINES = 8
 PLAN_FILE = "plan.json"
 ERROR_PREFIX = "vigie: "  # of the line that the command ends with
@@ -277,7 +278,7 @@ def _clean(folder: Path) -> bool:
     left = [marker.identity for marker in _markers(folder).values() if marker.identity.runs()]
     # Without their supervisor they end by themselves; what hangs is ended.
     if left and not gone(left, timeout_s=1.0):
-        end(left)
+        end(left, grace_s=ORPHAN_GRACE_S)
     for name in _programs(folder):
         marker_of(folder, name).unlink(missing_ok=True)
     (folder / SUPERVISOR_FILE).unlink(missing_ok=True)

@@ -1,5 +1,10 @@
 """What is written for supervisord, what it tells becomes words, and one `up` at a time."""
 
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +15,7 @@ from vigie.errors import BusUnavailable, Unavailable
 from vigie.ports import Bus
 from vigie.streaming import supervise
 from vigie.streaming.messages import Topics
+from vigie.streaming.processes import identity_of
 from vigie.streaming.status import status
 from vigie.streaming.supervise import Plan, Process, configuration
 
@@ -69,6 +75,29 @@ def test_what_a_program_named_as_its_error_is_all_that_is_told(tmp_path: Path) -
     assert supervise.why(tmp_path, "web").splitlines()[-1] == "  line 19"
     log.write_text("line\nvigie: port 8000 is in use\nline\nvigie: port 8000 is in use\n")
     assert supervise.why(tmp_path, "web") == "port 8000 is in use"
+
+
+def test_a_child_that_hangs_without_its_supervisor_is_shown_and_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "ORPHAN_GRACE_S", 0.3)
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
+    with subprocess.Popen([sys.executable, "-c", stubborn], stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout
+            child.stdout.readline()
+            identity = identity_of(child.pid)
+            assert identity
+            marker = {"identity": asdict(identity), "ready": True, "address": ""}
+            supervise.marker_of(tmp_path, "web").write_text(json.dumps(marker))
+            (tmp_path / supervise.PLAN_FILE).write_text(json.dumps({"programs": ["worker", "web"], "facts": {}}))
+            assert [(one.name, one.state) for one in supervise.processes(tmp_path)] == [("web", "orphaned")]
+            assert supervise.down(tmp_path)
+            assert child.wait(5) == -signal.SIGKILL
+        finally:
+            child.kill()
+    assert supervise.processes(tmp_path) == []
+    assert not supervise.down(tmp_path)
 
 
 def test_two_cannot_start_or_stop_at_once(tmp_path: Path) -> None:
