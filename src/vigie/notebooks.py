@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,7 +103,7 @@ def execute(notebook: Path, out: Path, parameters: Mapping[str, Any]) -> Path:
     done, unfinished = out / notebook.name, out / f"{notebook.stem}.part.ipynb"
     os.environ[INTERVAL_VARIABLE] = str(interval_s())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notes on the processor are no progress
-    for loud in ("papermill", "traitlets"):
+    for loud in ("papermill", "traitlets", "nbconvert"):
         logging.getLogger(loud).setLevel(logging.ERROR)
     started = time.monotonic()
     try:
@@ -123,8 +124,7 @@ def execute(notebook: Path, out: Path, parameters: Mapping[str, Any]) -> Path:
     executed = nbformat.read(unfinished, as_version=4)
     _keep_last_states(executed)
     nbformat.write(executed, unfinished)
-    html, _ = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True).from_notebook_node(executed)
-    _write(done.with_suffix(".html"), html)
+    _write(done.with_suffix(".html"), _report(executed))
     unfinished.replace(done)
     logger.info("%s: %.0f s, %s", notebook.stem, time.monotonic() - started, done.with_suffix(".html"))
     return done
@@ -152,9 +152,32 @@ def _raise_as_itself(error: PapermillExecutionError, failed: Path) -> None:
 def _keep_last_states(notebook: nbformat.NotebookNode) -> None:
     """Of a bar that was drawn over itself a hundred times keep the last line."""
     for cell in notebook.cells:
+        outputs: list[nbformat.NotebookNode] = []
         for output in cell.get("outputs", []):
+            before = outputs[-1] if outputs else None
+            if (
+                before is not None
+                and output.output_type == before.output_type == "stream"
+                and output.name == before.name
+            ):
+                before.text += output.text
+            else:
+                outputs.append(output)
+        for output in outputs:
             if output.output_type == "stream":
                 output.text = re.sub(r"[^\r\n]*\r(?!\n)", "", output.text)
+        if cell.cell_type == "code":
+            cell.outputs = outputs
+
+
+def _report(notebook: nbformat.NotebookNode) -> str:
+    """As a page to send to a colleague: without what was only for the terminal."""
+    shown = deepcopy(notebook)
+    for cell in shown.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+    html, _ = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True).from_notebook_node(shown)
+    return str(html)
 
 
 def _write(path: Path, text: str) -> None:

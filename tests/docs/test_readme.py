@@ -41,8 +41,26 @@ def test_every_make_target_that_is_named_exists(document: Path, pytestconfig: py
 
 def test_make_alone_lists_what_a_person_may_ask_for(pytestconfig: pytest.Config) -> None:
     assert targets(pytestconfig.rootpath) >= set(
-        "setup demo data train evaluate export tensorboard notebooks kafka stop-kafka deploy-stream stream-status "
-        "stop-stream test test-all lint bench clean".split()
+        [
+            "setup",
+            "demo",
+            "data",
+            "train",
+            "evaluate",
+            "export",
+            "tensorboard",
+            "notebooks",
+            "kafka",
+            "stop-kafka",
+            "deploy-stream",
+            "stream-status",
+            "stop-stream",
+            "test",
+            "test-all",
+            "lint",
+            "bench",
+            "clean",
+        ]
     )
 
 
