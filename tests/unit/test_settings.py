@@ -1,5 +1,6 @@
 """Settings are read once and strict about spelling."""
 
+import dataclasses
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from vigie.errors import BadSetting
 from vigie.settings import NOT_SETTINGS, Settings, load_settings, variables
-from vigie.streaming.buses import embedded
+from vigie.streaming.buses import embedded, kafka
 
 
 @pytest.fixture(autouse=True)
@@ -174,4 +175,5 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
 def test_each_section_of_the_bus_has_the_options_of_its_adapter(tmp_path: Path) -> None:
     bus = load_settings(root=tmp_path).bus
     assert set(bus.options("embedded")) == set(embedded.Options.__dataclass_fields__)
+    assert bus.options("kafka") == dataclasses.asdict(kafka.Options())
     assert bus.options("another") == {}
