@@ -53,6 +53,7 @@ def counts(manifest: Manifest) -> Figure:
         axes.bar_label(bars, fontsize=8)
     axes.set_xticks(np.arange(len(table.columns)) + 0.4 - width / 2, list(table.columns))
     axes.set_yscale("symlog")
+    axes.margins(y=0.12)  # the numbers on the bars stay below the title
     axes.set(ylabel="boxes", title="Boxes of each class in each part")
     figure.legend(loc="outside right upper", frameon=False)
     axes.spines[["top", "right"]].set_visible(False)

@@ -17,6 +17,7 @@ from vigie.data.atomic import whole_folder
 from vigie.data.manifest import FILE, ClippedBox, Manifest, PartFacts, file_facts, load_manifest, part_files
 from vigie.data.parallel import in_order
 from vigie.data.parts import PARTS, Part, Sample
+from vigie.data.quiet import quiet_tensorflow
 from vigie.data.source import Source, read_sources, read_voc, source_hash
 from vigie.data.split import split
 from vigie.domain import Box
@@ -85,6 +86,7 @@ def prepare(
 
 def read_part(records: Path, part: Part) -> Iterator[Sample]:
     """The samples of a part, boxes in pixels of the picture; see `vigie.data.tfrecords.read_part`."""
+    quiet_tensorflow()
     from vigie.data import tfrecords
 
     return tfrecords.read_part(records, part)
@@ -143,6 +145,7 @@ def _write_records(
     folder: Path, parts: dict[Part, list[Source]], classes: Sequence[str], per_shard: int, *, progress: bool
 ) -> dict[Part, list[str]]:
     """Returns the names of the shards; at most a few pictures are in memory at a time."""
+    quiet_tensorflow()
     from vigie.data.tfrecords import example, write_shard
 
     total = sum(len(sources) for sources in parts.values())

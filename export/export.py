@@ -12,6 +12,7 @@ import pandas as pd
 
 from vigie.bundle import CARD_FILE, Bundle, InputSpec, ModelFacts, open_bundle
 from vigie.data.prepare import Part, load_manifest, read_part
+from vigie.data.quiet import quiet_tensorflow
 from vigie.detectors import load_detector, runnable
 from vigie.errors import BadBundle
 from vigie.export.card import card
@@ -19,7 +20,6 @@ from vigie.export.code_version import code_version
 from vigie.export.publishing import new_staging, seal, write_bundle
 from vigie.runs import Run
 from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation, evaluate
-from vigie.training.quiet import quiet_tensorflow
 from vigie.training.train import Trained, load_trained
 
 logger = logging.getLogger(__name__)

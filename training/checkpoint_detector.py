@@ -4,10 +4,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vigie.anchors import Boxes
+from vigie.data.quiet import quiet_tensorflow
 from vigie.decoding import Scores
 from vigie.raw_heads import RawHeadsDetector
 from vigie.runs import Run
-from vigie.training.quiet import quiet_tensorflow
 
 _BATCH = 8
 

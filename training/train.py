@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from vigie.data.prepare import load_manifest, part_files
+from vigie.data.quiet import quiet_tensorflow
 from vigie.errors import BadRun
 from vigie.runs import Run
 from vigie.training.losses import LOSSES_FILE
-from vigie.training.quiet import quiet_tensorflow
 from vigie.training.recording import OnStep
 
 logger = logging.getLogger(__name__)

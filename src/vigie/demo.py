@@ -60,10 +60,9 @@ def demo(*, seconds: int = 0) -> Verdict | None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # it ends as Ctrl-C does: nothing is left behind
     run, _ = notebooks.make("export")
     settings = load_settings()
+    camera = f"synthetic:seed={CAMERA.seed}"
+    page = run_up(settings, root=project_root(), source=camera, name=run.name, bus="embedded")
     try:
-        page = run_up(
-            settings, root=project_root(), source=f"synthetic:seed={CAMERA.seed}", name=run.name, bus="embedded"
-        )
         sys.stdout.write(f"The live page: {page}\n")
         sys.stdout.flush()
         if not seconds:

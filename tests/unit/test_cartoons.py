@@ -1,5 +1,4 @@
 import dataclasses
-import time
 from itertools import pairwise
 
 import cv2
@@ -115,16 +114,6 @@ def test_moving_faces_keep_their_class_for_about_ten_seconds_and_show_all_in_tur
         assert set(labels) == set(LABELS)
         assert all(80 <= later - earlier <= 120 for earlier, later in pairwise(changes))
     assert {labelled.label for labelled in scene.truth(0)} <= set(LABELS)
-
-
-def test_drawing_a_frame_is_fast_enough_for_a_live_camera() -> None:
-    scene = MovingScene(1)
-    times = []
-    for seq in range(30):
-        start = time.perf_counter()
-        scene.at(seq)
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.02  # 5 ms on a quiet machine; the best of thirty, for tests share theirs
 
 
 @pytest.mark.parametrize(
