@@ -36,8 +36,8 @@ def split(
         for index in [index for index in waiting if rarest is None or rarest in labels[index]]:
             hand.give(index, rarest)
             del waiting[index]
-    place = {index: position for position, index in enumerate(order)}
-    return {part: sorted(hand.parts[part], key=place.__getitem__) for part in PARTS}
+    # Another lot than the one they were dealt by: its first pictures of a part show the class that was dealt last.
+    return {part: sorted(hand.parts[part], key=lambda index: _lot(seed, f"{part}\0{names[index]}")) for part in PARTS}
 
 
 def _lot(seed: int, name: str) -> bytes:

@@ -51,3 +51,11 @@ def test_the_outcome_depends_on_names_and_seed_and_not_on_the_order_of_the_pictu
 def test_pictures_without_objects_are_shared_out_too(count: int) -> None:
     parts = split([f"p{i}" for i in range(count)], [frozenset()] * count, seed=1, validation_share=0.3, test_share=0.3)
     assert all(parts[part] for part in PARTS)
+
+
+def test_the_first_pictures_of_a_part_show_every_class() -> None:
+    kinds = [frozenset("a"), frozenset("b"), frozenset("c"), frozenset("ab"), frozenset("abc")]
+    labels = [kinds[number % len(kinds)] for number in range(600)]
+    parts = split([f"p{number}" for number in range(600)], labels, seed=1, **SHARES)
+    for indices in parts.values():
+        assert {kind for index in indices[:30] for kind in [labels[index]]} == set(kinds)
