@@ -98,13 +98,13 @@ def execute(notebook: Path, out: Path, parameters: Mapping[str, Any]) -> Path:
         BadSetting: a parameter that the notebook does not have.
         VigieError: the notebook raised it; anything else that it raised is a `PapermillExecutionError`.
     """
+    for loud in ("papermill", "traitlets", "nbconvert"):
+        logging.getLogger(loud).setLevel(logging.ERROR)
     _refuse_unknown(notebook, parameters)
     out.mkdir(parents=True, exist_ok=True)
     done, unfinished = out / notebook.name, out / f"{notebook.stem}.part.ipynb"
     os.environ[INTERVAL_VARIABLE] = str(interval_s())
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # its notes on the processor are no progress
-    for loud in ("papermill", "traitlets", "nbconvert"):
-        logging.getLogger(loud).setLevel(logging.ERROR)
     started = time.monotonic()
     try:
         papermill.execute_notebook(

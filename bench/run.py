@@ -1,0 +1,16 @@
+"""All measurements, one after the other, each in a process of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+MEASUREMENTS = ("detector.py", "bus.py")
+
+
+def main() -> int:
+    folder = Path(__file__).parent
+    return max(subprocess.run([sys.executable, folder / name], check=False).returncode for name in MEASUREMENTS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
