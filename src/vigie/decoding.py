@@ -28,7 +28,8 @@ class Decoder:
     """How raw outputs become detections.
 
     `score_threshold` holds for labels that `thresholds` does not name; boxes of one label that overlap
-    by more than `nms_iou` are one object; at most `max_detections` a picture.
+    by more than `nms_iou` are one object; at most `max_detections` a picture. Of each label the best
+    `max_candidates` boxes are looked at, so that a model that knows nothing yet takes no longer than a good one.
     """
 
     labels: tuple[str, ...]
@@ -40,6 +41,7 @@ class Decoder:
     thresholds: Mapping[str, float] = field(default_factory=dict)
     nms_iou: float = 0.5
     max_detections: int = 100
+    max_candidates: int = 1000
 
     def decode(self, raw_boxes: Boxes, scores: Scores, *, width: int, height: int) -> list[Detection]:
         """`raw_boxes` N x 4 (dy, dx, dh, dw), `scores` N x C; boxes in pixels of the `width` x `height` picture.
@@ -52,6 +54,8 @@ class Decoder:
             chosen = np.flatnonzero(scores[:, column] >= threshold)
             if chosen.size == 0:
                 continue
+            if chosen.size > self.max_candidates:
+                chosen = chosen[np.argsort(-scores[chosen, column], kind="stable")[: self.max_candidates]]
             boxes = self._boxes(raw_boxes[chosen], self.anchors[chosen], width, height)
             found += self._of_label(label, boxes, scores[chosen, column])
         found.sort(key=lambda detection: -detection.score)

@@ -95,7 +95,7 @@ def load_experiment(path: Path) -> Experiment:
     try:
         values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        known = ", ".join(sorted(found.name for found in path.parent.glob("*.yaml"))) or "no experiment"
+        known = ", ".join(sorted(found.name for found in path.parent.glob("[!.]*.yaml"))) or "no experiment"
         raise BadSetting(f"{path}: there is no such experiment; its folder holds {known}") from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BadSetting(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error

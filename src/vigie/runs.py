@@ -20,6 +20,7 @@ from vigie.errors import BadRun
 from vigie.experiment import Experiment, load_experiment
 from vigie.project import project_root
 from vigie.settings import load_settings
+from vigie.voc import open_folder
 
 DEMO = "config/experiments/demo.yaml"
 EXPERIMENT_FILE = "experiment.yaml"
@@ -86,6 +87,7 @@ def open_run(
 
     Raises:
         BadRun: the folder is another thing, or the run was made from other inputs; the difference is told.
+        BadData: `voc` holds no annotated pictures.
         BadSetting: the experiment cannot be read.
     """
     if (folder / INPUTS_FILE).is_file():
@@ -101,6 +103,8 @@ def open_run(
     for given in (voc, records):
         if given is not None and not given.is_dir():
             raise BadRun(f"{given}: there is no such folder")
+    if voc is not None:
+        open_folder(voc)  # a folder without pictures leaves no run behind
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / EXPERIMENT_FILE, asked.overridden(steps=steps).to_yaml())
     inputs = {

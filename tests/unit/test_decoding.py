@@ -105,3 +105,11 @@ def test_suppression_is_greedy_so_a_suppressed_box_suppresses_none() -> None:
     # Neighbours share 7 of 13, IoU .54; the outer two 4 of 16.
     chain = np.array([[0, 0, 10, 10], [0, 3, 10, 13], [0, 6, 10, 16]], np.float32)
     assert list(non_maximum_suppression(chain, np.array([0.9, 0.8, 0.7], np.float32), 0.5)) == [0, 2]
+
+
+def test_candidates_beyond_the_best_are_left_out_of_the_suppression() -> None:
+    scores = np.array([[0.6], [0.9], [0.7]], np.float32)
+    raw = np.zeros((3, 4), np.float32)
+    apart = np.array([[0, 0, 10, 10], [20, 20, 30, 30], [40, 40, 50, 50]], np.float32)
+    two = Decoder(("a",), 64, 64, apart, score_threshold=0.5, max_candidates=2)
+    assert [round(found.score, 1) for found in two.decode(raw, scores, width=64, height=64)] == [0.9, 0.7]

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from vigie.errors import BadRun, BadSetting
+from vigie.data.synthetic import write_set
+from vigie.errors import BadData, BadRun, BadSetting
 from vigie.project import project_root
 from vigie.runs import load_run, open_run, run_named
 
@@ -22,9 +23,7 @@ def experiment(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def voc(tmp_path: Path) -> Path:
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    return folder
+    return write_set(tmp_path / "pictures", pictures=1, seed=1, width=64, height=64, progress=False)
 
 
 def test_a_run_opened_again_with_the_same_inputs_is_the_same_run(tmp_path: Path, experiment: Path, voc: Path) -> None:
@@ -41,7 +40,6 @@ def test_other_inputs_under_an_existing_name_are_refused_with_the_difference(
     folder = tmp_path / "run"
     open_run(folder, experiment=experiment, voc=voc, steps=7)
     experiment.write_text(EXPERIMENT.replace("dog", "cow"))
-    (tmp_path / "others").mkdir()
     with pytest.raises(BadRun) as refused:
         open_run(folder, experiment=experiment, voc=tmp_path / "others", steps=8)
     message = str(refused.value)
@@ -75,6 +73,9 @@ def test_nothing_is_left_of_a_run_that_could_not_be_made(tmp_path: Path, experim
     for wrong in ({}, {"voc": tmp_path / "nowhere"}):
         with pytest.raises(BadRun):
             open_run(tmp_path / "run", experiment=experiment, **wrong)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadData, match="expected annotations"):
+        open_run(tmp_path / "run", experiment=experiment, voc=tmp_path / "empty")
     with pytest.raises(BadSetting):
         open_run(tmp_path / "run", experiment=tmp_path / "none.yaml")
     assert not (tmp_path / "run").exists()
