@@ -11,16 +11,15 @@ from itertools import islice
 from pathlib import Path
 from typing import Protocol, TextIO
 
-import cv2
-
 from vigie.domain import Detections
-from vigie.errors import BadData, BadSetting, Unavailable
+from vigie.errors import BadData, BadSetting
 from vigie.pictures import Pixels, encode_jpeg
 from vigie.ports import Capture, Detector, FrameSource
 from vigie.progress import progress
 from vigie.streaming.detection import Unseen, detect_frames, drawn, frame_of_capture
 from vigie.streaming.messages import detections_json
 from vigie.streaming.sources.files import USUAL_FPS, PictureFiles
+from vigie.streaming.video import VideoFile
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ class _Writer(Protocol):
     def name_of(self, seq: int) -> str | None:
         """The file that a frame came from, where it was one."""
 
-    def write(self, found: Detections, rgb: Pixels) -> None: ...
+    def write(self, found: Detections, rgb: Pixels, /) -> None: ...
 
     def close(self) -> None: ...
 
@@ -134,30 +133,16 @@ class _PictureWriter:
 
 
 class _VideoWriter:
-    """MPEG-4: it is written ten times as fast as VP9, and OpenCV brings no H.264 encoder."""
-
     def __init__(self, path: Path, fps: float) -> None:
-        self._path = path
-        self._fps = fps
-        self._size = (0, 0)
-        self._video: cv2.VideoWriter | None = None
+        self._video = VideoFile(path, fps)
 
     def name_of(self, seq: int) -> None: ...  # a frame of a video has none
 
-    def write(self, found: Detections, rgb: Pixels) -> None:
-        if self._video is None:
-            self._size = (found.width, found.height)
-            self._video = cv2.VideoWriter(str(self._path), cv2.VideoWriter.fourcc(*"mp4v"), self._fps, self._size)
-            if not self._video.isOpened():
-                raise Unavailable(f"{self._path}: OpenCV cannot write a video here; see to the folder and its disk")
-        bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-        if (found.width, found.height) != self._size:
-            bgr = cv2.resize(bgr, self._size)
-        self._video.write(bgr)
+    def write(self, _: Detections, rgb: Pixels) -> None:
+        self._video.write(rgb)
 
     def close(self) -> None:
-        if self._video is not None:
-            self._video.release()
+        self._video.close()
 
 
 def _batches(captures: Iterable[Capture]) -> Iterator[list[Capture]]:

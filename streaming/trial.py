@@ -9,13 +9,11 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import cv2
-
 from vigie import adapters
 from vigie.bundle import Bundle
 from vigie.detectors import load_detector
 from vigie.domain import Detections
-from vigie.errors import BadSetting, Unavailable
+from vigie.errors import BadSetting
 from vigie.pictures import Picture
 from vigie.ports import Bus, Consumer, FrameSource
 from vigie.progress import progress
@@ -23,6 +21,7 @@ from vigie.streaming.ingest import ingest
 from vigie.streaming.messages import Topics, detections_of
 from vigie.streaming.run import model_name
 from vigie.streaming.spec import open_source
+from vigie.streaming.video import VideoFile
 from vigie.streaming.worker import work
 
 _TOPICS = Topics()
@@ -76,25 +75,18 @@ def record_video(source: str, out: Path, *, frames: int, fps: float = 10.0) -> P
 
     Raises:
         BadSetting: the source cannot be opened.
-        Unavailable: OpenCV cannot write the file.
+        Unavailable: the file cannot be written.
     """
     opened: FrameSource = open_source(source, {"paced": False})
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.with_name(f".{out.name}")
-    writer: Any = None
+    video = VideoFile(unfinished, fps)
     try:
         for capture in islice(opened.captures(), frames):
-            picture = Picture.from_bytes(capture.encoded)
-            if writer is None:
-                size = (picture.width, picture.height)
-                writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter.fourcc(*"mp4v"), fps, size)
-                if not writer.isOpened():
-                    raise Unavailable(f"{out}: OpenCV cannot write a video here; see to the folder and its disk")
-            writer.write(cv2.cvtColor(picture.rgb(), cv2.COLOR_RGB2BGR))
+            video.write(Picture.from_bytes(capture.encoded).rgb())
     finally:
         opened.close()
-        if writer is not None:
-            writer.release()
+        video.close()
     return unfinished.replace(out)
 
 

@@ -1,10 +1,8 @@
 """How good a detector is, by COCO's rules, whatever runs it."""
 
 import itertools
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from vigie.data.parts import Sample
@@ -16,7 +14,6 @@ from vigie.training.coco import RECALLS, CocoNumbers, PictureResult, coco_number
 EVALUATION_SCORE_THRESHOLD = 0.01
 """Give it to the detector that is evaluated: average precision needs the low scores as well, the curve ends without."""
 
-METRICS_FILE = "metrics.json"
 _BATCH = 8
 _DIGITS = 6
 
@@ -55,18 +52,6 @@ class Evaluation:
             "pictures": self.pictures,
             "boxes": sum(found.count for found in self.per_class.values()),
         }
-
-    def write(self, out: Path) -> Path:
-        """Figures and, last, `metrics.json`; returns the latter's path."""
-        from vigie.training import plots  # noqa: PLC0415 - numbers need no matplotlib
-
-        out.mkdir(parents=True, exist_ok=True)
-        plots.precision_recall(self).savefig(out / "precision_recall.png", dpi=120)
-        path = out / METRICS_FILE
-        unfinished = path.with_name(path.name + ".part")
-        unfinished.write_text(json.dumps(self.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        unfinished.replace(path)
-        return path
 
 
 def evaluate(

@@ -150,11 +150,12 @@ def evaluate_command(
     from vigie.training.evaluation import evaluate
     from vigie.training.measuring import detector_of, samples_of
     from vigie.training.plots import per_class
+    from vigie.training.report import write_report
 
     detector = detector_of(model, runtime=runtime)
     samples, pictures = samples_of(data, part.value)
     evaluation = evaluate(detector, samples, labels=detector.labels, max_pictures=pictures)
-    written = evaluation.write(out)
+    written = write_report(evaluation, out)
     if as_json:
         say(evaluation.to_json(), as_json=True)
     else:

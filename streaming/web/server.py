@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import errno
 import logging
-import signal
 import socket
 import threading
 from collections.abc import Callable, Generator, Iterator
@@ -15,6 +14,7 @@ import uvicorn
 
 from vigie.errors import BadSetting, Unavailable
 from vigie.ports import Bus
+from vigie.streaming.child import stopped_by_signals
 from vigie.streaming.messages import Topics
 from vigie.streaming.web.app import PageOptions, create_app
 from vigie.streaming.web.feed import Feed
@@ -49,7 +49,7 @@ def serve(
     """
     with _listening(host, port) as listener:
         server = _server(bus, topics, host, options)
-        with _stopped_by_signals(server):
+        with stopped_by_signals(server.stop):
             asyncio.run(_run(server, listener, lambda: ready and ready(address_of(listener))))
     if server.feed.crash is not None:
         raise server.feed.crash
@@ -96,6 +96,9 @@ class _Server(uvicorn.Server):
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self.feed.crash is not None
 
+    def stop(self) -> None:
+        self.should_exit = True
+
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield  # uvicorn's own would raise the signal again at the end, and a clean stop would count as killed
@@ -126,19 +129,6 @@ async def _run(server: _Server, listener: socket.socket, ready: Callable[[], obj
         log.info("the page is up at %s", address_of(listener))
         ready()
     await running
-
-
-@contextmanager
-def _stopped_by_signals(server: _Server) -> Iterator[None]:
-    def stop(*_: object) -> None:
-        server.should_exit = True
-
-    before = {kind: signal.signal(kind, stop) for kind in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from vigie.errors import BadData, BadPicture
 from vigie.pictures import Picture
 from vigie.training.coco import TWELVE
 from vigie.training.evaluation import Evaluation, evaluate
+from vigie.training.report import write_report
 
 LABELS = ("cat", "dog")
 HERE = Box(10, 10, 110, 110)
@@ -173,7 +174,7 @@ def test_the_twelve_numbers_are_those_of_pycocotools() -> None:
 
 def test_metrics_and_figures_are_written(tmp_path: Path) -> None:
     found = run([picture(1, LabelledBox("cat", HERE))], [Detection("cat", 0.9, HERE)])
-    path = found.write(tmp_path / "reports")
+    path = write_report(found, tmp_path / "reports")
     metrics = json.loads(path.read_text())
     assert path.name == "metrics.json"
     assert metrics["per_class"] == {
