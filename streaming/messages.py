@@ -22,6 +22,7 @@ DETECTIONS_TYPE = "vigie.detections.v1"
 ANNOTATED_TYPE = "vigie.annotated.v1"
 SOURCE_PREFIX = "/cameras/"
 JPEG = "image/jpeg"
+DEATH_REASON = "dead_letter_reason"
 MAX_DIGITS = 18  # fits 64 bits
 MAX_REASON = 1000  # characters
 
@@ -272,7 +273,7 @@ def _event(kind: str, identifier: str, camera: str, at: datetime, content_type: 
 
 
 def _death(stage: str, reason: str, at: datetime) -> dict[str, str]:
-    return {"dead_letter_stage": stage, "dead_letter_reason": reason[:MAX_REASON], "dead_letter_time": rfc3339(at)}
+    return {"dead_letter_stage": stage, DEATH_REASON: reason[:MAX_REASON], "dead_letter_time": rfc3339(at)}
 
 
 def _objects(found: Detections) -> list[dict[str, object]]:

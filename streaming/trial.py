@@ -18,7 +18,7 @@ from vigie.pictures import Picture
 from vigie.ports import Bus, Consumer, FrameSource
 from vigie.progress import progress
 from vigie.streaming.ingest import ingest
-from vigie.streaming.messages import Topics, detections_of
+from vigie.streaming.messages import DEATH_REASON, Topics, detections_of
 from vigie.streaming.run import model_name
 from vigie.streaming.spec import open_source
 from vigie.streaming.video import VideoFile
@@ -112,6 +112,6 @@ def _collected(results: Consumer, length: int, stages: list[Future[Any]], show_p
                 elif message.topic == _TOPICS.annotated:
                     pictures[message.headers["ce_id"]] = message.value
                 else:
-                    reasons.append(message.headers["reason"])
+                    reasons.append(message.headers[DEATH_REASON])
                     bar.update()
     return Trial(tuple(sorted(detections, key=lambda found: found.seq)), pictures, tuple(reasons))
