@@ -64,10 +64,10 @@ evaluate: ## notebook 03: how good the checkpoint is
 export: ## notebook 04: the checkpoint to a model bundle in models/
 
 tensorboard: setup  ## the curves of all runs
-	$(BIN)/tensorboard --logdir "$${VIGIE_RUNS:-runs}" --bind_all=false
+	$(BIN)/tensorboard --logdir "$${VIGIE_RUNS:-runs}"
 
 notebooks: setup  ## JupyterLab
-	$(BIN)/jupyter lab --notebook-dir=. notebooks/01_data.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_data.ipynb
 
 # ---- the live side
 
