@@ -25,6 +25,8 @@ BUS ?=
 STREAM_OPTIONS := $(if $(SOURCE),--source '$(SOURCE)') $(if $(MODEL),--model '$(MODEL)') $(if $(BUS),--bus '$(BUS)')
 
 SECONDS ?=
+# More words for TensorBoard or JupyterLab, such as ARGS="--port 7000".
+ARGS ?=
 PYTEST_OPTIONS ?=
 
 help:  ## this list
@@ -64,10 +66,10 @@ evaluate: ## notebook 03: how good the checkpoint is
 export: ## notebook 04: the checkpoint to a model bundle in models/
 
 tensorboard: setup  ## the curves of all runs
-	$(BIN)/tensorboard --logdir "$${VIGIE_RUNS:-runs}"
+	$(BIN)/tensorboard --logdir "$${VIGIE_RUNS:-runs}" $(ARGS)
 
 notebooks: setup  ## JupyterLab
-	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/01_data.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks/01_data.ipynb
 
 # ---- the live side
 
