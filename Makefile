@@ -69,7 +69,8 @@ tensorboard: setup  ## the curves of all runs
 	$(BIN)/tensorboard --logdir "$${VIGIE_RUNS:-runs}" $(ARGS)
 
 notebooks: setup  ## JupyterLab
-	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) $(ARGS) notebooks/01_data.ipynb
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) --ServerApp.root_dir=. \
+	  --LabApp.default_url=/lab/tree/notebooks/01_data.ipynb $(ARGS)
 
 # ---- the live side
 
