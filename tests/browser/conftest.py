@@ -4,8 +4,6 @@ from pathlib import Path
 import needs
 import pytest
 
-pytest.importorskip("playwright", reason="needs Playwright: make setup")
-
 from playwright.sync_api import Browser, sync_playwright
 
 from vigie.ports import Bus
@@ -22,7 +20,8 @@ CHROMIUM_ARGS = [
 ]
 
 
-@pytest.fixture(scope="session")
+# Not for the whole session: Playwright leaves an event loop running, and asyncio.run() refuses beside one.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
     executable = needs.chromium()
     with sync_playwright() as playwright:
