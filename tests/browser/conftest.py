@@ -3,7 +3,6 @@ from pathlib import Path
 
 import needs
 import pytest
-
 from playwright.sync_api import Browser, sync_playwright
 
 from vigie.ports import Bus
