@@ -1,0 +1,66 @@
+"""The commands, one after the other, as a person without notebooks uses them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SMALL = """
+name: small
+classes: [with_mask, without_mask, mask_weared_incorrect]
+model: {input_width: 96, input_height: 96, backbone_width: 0.35, fpn_filters: 16, head_convs: 1}
+training: {steps: 4, batch: 4, checkpoint_every: 2, warmup_steps: 2}
+"""
+
+
+def vigie(*words: object, code: int = 0) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [sys.executable, "-m", "vigie", *(str(word) for word in words)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr[-2000:]
+    return done
+
+
+@pytest.mark.timeout(400)
+def test_pictures_become_a_bundle_and_its_detections_by_commands_alone(tmp_path: Path) -> None:
+    experiment = tmp_path / "small.yaml"
+    experiment.write_text(SMALL)
+    faces, records, run, models = (tmp_path / name for name in ("faces", "records", "run", "models"))
+    vigie("data", "synth", faces, "--pictures", 24, "--seed", 5)
+    prepared = vigie("data", "prepare", faces, "--experiment", experiment, "--out", records, "--json")
+    assert json.loads(prepared.stdout)["parts"].keys() == {"train", "validation", "test"}
+    vigie("train", "--experiment", experiment, "--data", records, "--out", run)
+    report = vigie("evaluate", run, "--data", records, "--out", tmp_path / "report", "--json")
+    assert json.loads(report.stdout) == json.loads((tmp_path / "report" / "metrics.json").read_text())
+    assert f"bundle: {models / 'small' / '1'}" in vigie("export", run, "--out", models / "small").stdout
+    by_voc = vigie("evaluate", models / "small", "--data", faces, "--out", tmp_path / "report2", "--json")
+    assert json.loads(by_voc.stdout)["pictures"] == 24
+    vigie("predict", models / "small", faces / "images", "--out", tmp_path / "found")
+    lines = (tmp_path / "found" / "detections.json").read_text().splitlines()
+    assert len(lines) == 24
+    assert {path.suffix for path in (tmp_path / "found").iterdir()} == {".jpg", ".json"}
+
+
+def test_an_error_that_a_person_can_mend_is_one_line_on_standard_error(tmp_path: Path) -> None:
+    failed = vigie("predict", tmp_path / "none", tmp_path, "--out", tmp_path / "out", code=1)
+    assert failed.stdout == ""
+    assert failed.stderr.splitlines() == [
+        f"vigie: {tmp_path / 'none'}: there is no such model bundle; make one with `make export`"
+    ]
+
+
+def test_a_package_that_is_not_installed_is_named_with_what_brings_it(tmp_path: Path) -> None:
+    (tmp_path / "pandas.py").write_text("raise ModuleNotFoundError('pandas', name='pandas')")
+    failed = subprocess.run(
+        [sys.executable, "-m", "vigie", "data", "prepare", str(tmp_path), "--out", str(tmp_path / "out")],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert failed.returncode == 1
+    assert "needs the package 'pandas'" in failed.stderr
+    assert "vigie[train]" in failed.stderr
