@@ -29,6 +29,17 @@ SECONDS ?=
 ARGS ?=
 PYTEST_OPTIONS ?=
 
+# WSL sets NAME to the name of the computer.
+ifeq ($(origin NAME),environment)
+NAME :=
+endif
+
+# A misspelt option would be passed over in silence.
+OPTIONS := EXPERIMENT VOC NAME STEPS SOURCE MODEL BUS SECONDS ARGS PYTEST_OPTIONS PYTHON
+GIVEN := $(filter-out -%,$(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)),$(firstword $(subst =, ,$(word))))))
+UNKNOWN := $(filter-out $(OPTIONS) KAFKA_BOOTSTRAP_SERVERS VIGIE_%,$(GIVEN))
+$(if $(UNKNOWN),$(error there is no option $(UNKNOWN); there are: $(OPTIONS)))
+
 help:  ## this list
 	@echo "Vigie: from annotated pictures to a live page. Try: make demo"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 24

@@ -49,6 +49,17 @@ def test_make_alone_lists_what_a_person_may_ask_for(pytestconfig: pytest.Config)
     assert targets(pytestconfig.rootpath) >= set(PROMISED.split())
 
 
+def test_a_misspelt_option_of_make_is_named_with_those_that_there_are(pytestconfig: pytest.Config) -> None:
+    root = pytestconfig.rootpath
+    failed = subprocess.run(
+        ["make", "-n", "data", "EXPERIMNT=x.yaml"], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert failed.returncode != 0
+    assert "there is no option EXPERIMNT; there are: EXPERIMENT VOC NAME" in failed.stderr
+    several = ["EXPERIMENT=x.yaml", "VOC=my faces", "NAME=a", "STEPS=3", "ARGS=--port 7 --x=y", "VIGIE_WEB__PORT=8001"]
+    assert subprocess.run(["make", "-n", "data", *several], cwd=root, capture_output=True, check=False).returncode == 0
+
+
 def test_every_command_that_is_named_exists(document: Path) -> None:
     for line in re.findall(r"\bvigie ((?:[a-z-]+ ?)+)", code_of(document)):
         command = get_command(app)
