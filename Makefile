@@ -15,6 +15,10 @@ EXPERIMENT ?=
 VOC ?=
 NAME ?=
 STEPS ?=
+# WSL sets it in every environment, to the computer's name.
+ifeq ($(origin NAME),environment)
+NAME :=
+endif
 RUN_OPTIONS := $(if $(EXPERIMENT),--experiment '$(EXPERIMENT)') $(if $(VOC),--voc '$(VOC)') \
                $(if $(NAME),--name '$(NAME)') $(if $(STEPS),--steps '$(STEPS)')
 
@@ -28,11 +32,6 @@ SECONDS ?=
 # More words for TensorBoard or JupyterLab, such as ARGS="--port 7000".
 ARGS ?=
 PYTEST_OPTIONS ?=
-
-# WSL sets NAME to the name of the computer.
-ifeq ($(origin NAME),environment)
-NAME :=
-endif
 
 # A misspelt option would be passed over in silence.
 OPTIONS := EXPERIMENT VOC NAME STEPS SOURCE MODEL BUS SECONDS ARGS PYTEST_OPTIONS PYTHON

@@ -1,5 +1,6 @@
 """What the documents name exists."""
 
+import os
 import re
 import subprocess
 import sys
@@ -58,6 +59,15 @@ def test_a_misspelt_option_of_make_is_named_with_those_that_there_are(pytestconf
     assert "there is no option EXPERIMNT; there are: EXPERIMENT VOC NAME" in failed.stderr
     several = ["EXPERIMENT=x.yaml", "VOC=my faces", "NAME=a", "STEPS=3", "ARGS=--port 7 --x=y", "VIGIE_WEB__PORT=8001"]
     assert subprocess.run(["make", "-n", "data", *several], cwd=root, capture_output=True, check=False).returncode == 0
+
+
+def test_a_name_that_stands_in_every_environment_is_no_name_of_a_run(pytestconfig: pytest.Config) -> None:
+    environment = {**os.environ, "NAME": "my-computer"}
+    for words, named in (["make", "-n", "data"], False), (["make", "-n", "data", "NAME=my-computer"], True):
+        done = subprocess.run(
+            words, cwd=pytestconfig.rootpath, env=environment, capture_output=True, text=True, check=True
+        )
+        assert ("my-computer" in done.stdout) is named
 
 
 def test_every_command_that_is_named_exists(document: Path) -> None:
