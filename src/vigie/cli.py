@@ -96,6 +96,33 @@ def data_synth(
     say({"pictures": str(write_set(out, pictures=pictures, seed=seed))}, as_json=False)
 
 
+@data_app.command("check")
+def data_check(
+    folder: Annotated[Path, typer.Argument(help="A folder with images/ and annotations/.")],
+    experiment: Annotated[
+        Path | None, typer.Option(help="A YAML file: its classes and input size are checked.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one finding a line for a machine.")] = False,
+) -> None:
+    """Examine annotated pictures for all that spoils a training; exit code 1 only when there is an error.
+
+    Example: `vigie data check ../facemask --experiment config/experiments/facemask.yaml`
+    """
+    from vigie.data.doctor.check import check
+    from vigie.data.doctor.text import as_text
+    from vigie.experiment import load_experiment
+
+    asked = load_experiment(experiment) if experiment is not None else None
+    report = check(folder, classes=asked.classes if asked is not None else None)
+    if as_json:
+        for found in report.findings:
+            typer.echo(json.dumps(found.to_json()))
+    else:
+        typer.echo(as_text(report))
+    if report.errors:
+        raise typer.Exit(1)
+
+
 @data_app.command("prepare")
 def data_prepare(
     voc: Annotated[Path, typer.Argument(help="A folder with images/ and annotations/.")],

@@ -1,0 +1,33 @@
+"""The whole examination of a data set."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from vigie.data.doctor.annotations import check_annotations
+from vigie.data.doctor.boxes import check_boxes
+from vigie.data.doctor.findings import Report, worst_first
+from vigie.data.doctor.labels import check_labels
+from vigie.data.doctor.pictures import check_pictures
+from vigie.data.doctor.reading import read_set
+
+logger = logging.getLogger(__name__)
+
+
+def check(folder: Path, *, classes: Sequence[str] | None = None, progress: bool = True) -> Report:
+    """Everything that is wrong with a VOC set. A broken file is a finding; the set is not touched.
+
+    `classes` are the experiment's; without them any label is a class.
+
+    Raises:
+        BadData: the folder is absent, or holds neither label files nor pictures.
+    """
+    data = read_set(folder, progress=progress)
+    findings = check_annotations(data) + check_pictures(data) + check_boxes(data) + check_labels(data, classes)
+    objects = sum(len(pair.labels.objects) for pair in data.pairs)
+    report = Report(len(data.pictures), len(data.pairs), objects, worst_first(findings))
+    logger.info(
+        "checked: pictures=%d objects=%d errors=%d warnings=%d",
+        report.pictures, report.objects, report.errors, report.warnings,
+    )  # fmt: skip
+    return report
