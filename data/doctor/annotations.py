@@ -32,7 +32,7 @@ def _shared(data: DataSet) -> list[Finding]:
         if pair.picture is not None:
             owners[pair.picture.name].append(pair.labels.name)
     return [
-        finding("picture-shared", name, f"its picture {picture} belongs to {names[0]} too")
+        finding("picture-shared", name, f"its picture {picture} belongs to {names[0]} too", other=names[0])
         for picture, names in owners.items()
         for name in names[1:]
     ]

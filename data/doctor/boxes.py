@@ -12,7 +12,7 @@ from vigie.data.doctor.reading import DataSet, GoodObject, Pair, clipped_box
 MAX_OBJECTS = 100  # the trainer's max_num_instances
 _COVERS_ALL = 0.99
 _SAME_OBJECT_IOU = 0.9
-_MOST_COMPARED = 2000  # objects of a picture: their table of overlaps stays under 32 MB
+MOST_COMPARED = 2000  # objects of a picture: their table of overlaps stays under 32 MB
 
 
 def check_boxes(data: DataSet) -> list[Finding]:
@@ -70,7 +70,7 @@ def _duplicates(labels: LabelFile) -> list[Finding]:
 
 def _two_classes(pair: Pair) -> list[Finding]:
     objects = pair.good_objects()
-    if not 2 <= len(objects) <= _MOST_COMPARED:
+    if not 2 <= len(objects) <= MOST_COMPARED:
         return []
     overlaps = iou_table(box_array(objects), box_array(objects))
     findings = []

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from vigie.data.doctor.annotations import check_annotations
 from vigie.data.doctor.boxes import check_boxes
+from vigie.data.doctor.duplicates import check_duplicates
 from vigie.data.doctor.findings import Report, worst_first
 from vigie.data.doctor.labels import check_labels
 from vigie.data.doctor.pictures import check_pictures
@@ -24,6 +25,7 @@ def check(folder: Path, *, classes: Sequence[str] | None = None, progress: bool 
     """
     data = read_set(folder, progress=progress)
     findings = check_annotations(data) + check_pictures(data) + check_boxes(data) + check_labels(data, classes)
+    findings += check_duplicates(data)
     objects = sum(len(pair.labels.objects) for pair in data.pairs)
     report = Report(len(data.pictures), len(data.pairs), objects, worst_first(findings))
     logger.info(

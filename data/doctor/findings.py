@@ -122,7 +122,10 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong. `file` is relative to the set, "." for the set as a whole; objects count from 1."""
+    """One thing that is wrong. `file` is relative to the set, "." for the set as a whole; objects count from 1.
+
+    `other` is the second file, where two are at odds or alike.
+    """
 
     code: str
     severity: Severity
@@ -131,17 +134,18 @@ class Finding:
     found: str
     effect: str
     repair: str
+    other: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def finding(
-    code: str, file: str, found: str, *, number: int | None = None, effect: str = "", repair: str = ""
+    code: str, file: str, found: str, *, number: int | None = None, repair: str = "", other: str | None = None
 ) -> Finding:
-    """A finding of a known code; `effect` and `repair` are the code's own where nothing nearer is known."""
+    """A finding of a known code; `repair` is the code's own where nothing nearer is known."""
     kind = KINDS[code]
-    return Finding(code, kind.severity, file, number, found, effect or kind.effect, repair or kind.repair)
+    return Finding(code, kind.severity, file, number, found, kind.effect, repair or kind.repair, other)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,7 @@ def test_the_command_exits_with_1_and_prints_one_finding_a_line(broken_set: Path
     result = CliRunner().invoke(app, ["data", "check", str(broken_set), "--json"])
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert result.exit_code == 1
-    assert set(lines[0]) == {"code", "severity", "file", "object", "found", "effect", "repair"}
+    assert set(lines[0]) == {"code", "severity", "file", "object", "found", "effect", "repair", "other"}
     assert {line["code"] for line in lines} >= {*IN_A_PICTURE, *IN_A_LABEL_FILE} - {"label-unknown"}
 
 
