@@ -1,4 +1,4 @@
-"""From a VOC folder to a folder of records: label map, CSVs, TFRecord parts and a manifest, whole or not at all.
+"""From annotated pictures to a folder of records: label map, CSVs, TFRecord parts and a manifest, whole or not at all.
 
 TensorFlow is loaded only when records are written or read.
 """
@@ -9,7 +9,7 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
@@ -18,15 +18,16 @@ from vigie.data.manifest import FILE, ClippedBox, Manifest, PartFacts, file_fact
 from vigie.data.parallel import in_order
 from vigie.data.parts import PARTS, Part, Sample
 from vigie.data.quiet import quiet_tensorflow
-from vigie.data.source import Source, read_sources, read_voc, source_hash
+from vigie.data.source import Source, read_set, read_sources, source_hash
 from vigie.data.split import split
 from vigie.domain import Box
 from vigie.errors import BadData, BadSetting
+from vigie.layouts import open_set
 from vigie.pictures import Picture
 from vigie.progress import progress as progress_bar
-from vigie.voc import corners, open_folder
+from vigie.voc import corners
 
-__all__ = ["PARTS", "Manifest", "Part", "Sample", "load_manifest", "part_files", "prepare", "read_part", "read_voc",
+__all__ = ["PARTS", "Manifest", "Part", "Sample", "load_manifest", "part_files", "prepare", "read_part", "read_set",
            "source_hash"]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def prepare(
     hashed = source_hash(voc)
     sources = read_sources(voc, classes, progress=progress)
     labels = [frozenset(labelled.label for labelled in source.objects) for source in sources]
-    indices = split([source.annotation.stem for source in sources], labels, seed=seed,
+    indices = split([PurePosixPath(source.name).stem for source in sources], labels, seed=seed,
                     validation_share=validation_share, test_share=test_share)  # fmt: skip
     parts = {part: [sources[index] for index in indices[part]] for part in PARTS}
     _check_parts(voc, parts, classes)
@@ -76,7 +77,7 @@ def prepare(
             test_share=test_share,
             parts={part: _facts(parts[part], classes, shards[part]) for part in PARTS},
             clipped=_clipped(sources),
-            unannotated=len(open_folder(voc).pictures) - len(sources),
+            unannotated=len(open_set(voc).pictures) - len(sources),
             files={path.name: file_facts(path) for path in sorted(folder.iterdir())},
         )
         (folder / FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
@@ -184,7 +185,7 @@ def _facts(sources: Sequence[Source], classes: Sequence[str], shards: Sequence[s
 def _clipped(sources: Sequence[Source]) -> tuple[ClippedBox, ...]:
     return tuple(
         ClippedBox(
-            file=source.annotation.name,
+            file=source.name,
             object=cut.number,
             label=cut.label,
             before=_four(cut.before),

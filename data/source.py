@@ -1,4 +1,4 @@
-"""Read a whole VOC set and find everything that is wrong with it at once."""
+"""Read a whole set of annotated pictures and find everything that is wrong with it at once."""
 
 import hashlib
 import io
@@ -10,11 +10,13 @@ from pathlib import Path
 
 from PIL import Image
 
-from vigie import voc
+from vigie.annotations import AnnotatedSet, Annotation, Cut, clipped
+from vigie.data.orientation import orientation_of, upright
 from vigie.data.parallel import in_order
 from vigie.data.parts import Sample
 from vigie.domain import LabelledBox
 from vigie.errors import BadAnnotation, BadData, BadPicture, VigieError
+from vigie.layouts import open_set
 from vigie.pictures import Picture
 from vigie.progress import progress as progress_bar
 
@@ -24,15 +26,19 @@ MOST_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An annotated picture that was found good; boxes are clipped to it. Light: it holds no pixels."""
+    """An annotated picture that was found good; boxes are clipped to it. Light: it holds no pixels.
+
+    `name` is what reports call its label file, or its entry in the label file of all.
+    """
 
     source_id: int
+    name: str
     path: Path
     annotation: Path
     width: int
     height: int
     objects: tuple[LabelledBox, ...]
-    cuts: tuple[voc.Cut, ...]
+    cuts: tuple[Cut, ...]
 
 
 def source_hash(root: Path) -> str:
@@ -41,8 +47,7 @@ def source_hash(root: Path) -> str:
     Raises:
         BadData: it is no data set, or a file cannot be read.
     """
-    folder = voc.open_folder(root)
-    files = [*folder.annotations, *folder.pictures.values()]
+    files = open_set(root).files
     whole = hashlib.sha256()
     for path, digest in zip(files, in_order(_digest, files), strict=True):
         whole.update(f"{path.relative_to(root).as_posix()}\0{digest}\n".encode())
@@ -64,12 +69,12 @@ def read_sources(root: Path, classes: Sequence[str], *, progress: bool) -> list[
         BadData: the folder is no data set, or several kinds of things are wrong in it.
         BadAnnotation, BadPicture: one thing, or only things of that kind; up to 20 are named.
     """
-    folder = voc.open_folder(root)
-    numbered = list(enumerate(folder.annotations, start=1))
+    found = open_set(root)
+    numbered = list(enumerate(found.names, start=1))
 
-    def look(item: tuple[int, Path]) -> Source | VigieError:
+    def look(item: tuple[int, str]) -> Source | VigieError:
         try:
-            return _source(folder, *item, classes)
+            return _source(found, *item, classes)
         except (BadAnnotation, BadPicture) as problem:
             return problem
 
@@ -85,40 +90,57 @@ def read_sources(root: Path, classes: Sequence[str], *, progress: bool) -> list[
     return sources
 
 
-def read_voc(root: Path) -> Iterator[Sample]:
-    """Annotated pictures as they stand in a VOC folder, boxes clipped, one after the other.
+def read_set(root: Path) -> Iterator[Sample]:
+    """Annotated pictures as they stand in a set of any format, boxes clipped, one after the other.
 
     Raises:
         BadData, BadAnnotation, BadPicture: when it comes to what is wrong.
     """
-    folder = voc.open_folder(root)
-    for number, path in enumerate(folder.annotations, start=1):
-        source = _source(folder, number, path, classes=None)
+    found = open_set(root)
+    for number, name in enumerate(found.names, start=1):
+        source = _source(found, number, name, classes=None)
         yield Sample(source.source_id, source.path.name, Picture.from_file(source.path), source.objects)
 
 
-def _source(folder: voc.VocFolder, number: int, path: Path, classes: Sequence[str] | None) -> Source:
-    annotation = voc.read_annotation(path)
+def _source(found: AnnotatedSet, number: int, name: str, classes: Sequence[str] | None) -> Source:
+    annotation = found.read(name)
     for position, labelled in enumerate(annotation.objects, start=1):
         if classes is not None and labelled.label not in classes:
             raise BadAnnotation(
-                f"{path}: object {position}: the label {labelled.label!r} is none of the classes "
+                f"{annotation.where}: object {position}: the label {labelled.label!r} is none of the classes "
                 f"{', '.join(classes)}; correct it or add the class to the experiment"
             )
-    picture_path = folder.picture_of(annotation)
-    picture = whole_picture(picture_path)
-    if annotation.size not in (None, (picture.width, picture.height)):
-        raise BadAnnotation(_sizes_differ(annotation, picture_path, picture))
-    objects, cuts = voc.clipped(annotation.objects, picture.width, picture.height)
-    return Source(number, picture_path, path, picture.width, picture.height, objects, cuts)
+    path = found.picture_of(annotation)
+    picture = whole_picture(path)
+    objects, cuts = clipped(_upright_objects(annotation, path, picture), picture.width, picture.height)
+    return Source(number, name, path, annotation.path, picture.width, picture.height, objects, cuts)
 
 
-def _sizes_differ(annotation: voc.Annotation, path: Path, picture: Picture) -> str:
+def _upright_objects(annotation: Annotation, path: Path, picture: Picture) -> Sequence[LabelledBox]:
+    """The objects on the picture as it is seen upright; the size in the label file tells how they were drawn.
+
+    A file that tells none, and a picture whose turned size is the same, are taken to have been drawn upright.
+    """
+    if annotation.size in (None, (picture.width, picture.height)):
+        return annotation.objects
+    if picture.turned and annotation.size == (picture.height, picture.width):
+        orientation = orientation_of(path)
+        return [
+            LabelledBox(labelled.label, upright(labelled.box, orientation, picture.height, picture.width))
+            for labelled in annotation.objects
+        ]
+    raise BadAnnotation(_sizes_differ(annotation, path, picture))
+
+
+def _sizes_differ(annotation: Annotation, path: Path, picture: Picture) -> str:
     width, height = annotation.size or (0, 0)
-    upright = " once its EXIF orientation is applied" if picture.turned else ""
+    turned = " once its EXIF orientation is applied" if picture.turned else ""
+    # One picture of a file of many is told as such; a label file of one has the tag.
+    said = "<size> says" if annotation.entry is None else "its size is given as"
+    correct = "<size>" if annotation.entry is None else "the size"
     return (
-        f"{annotation.path}: <size> says {width}x{height}, the picture {path.name} has "
-        f"{picture.width}x{picture.height} pixels{upright}; correct <size> and the boxes, or replace the picture"
+        f"{annotation.where}: {said} {width}x{height}, the picture {path.name} has "
+        f"{picture.width}x{picture.height} pixels{turned}; correct {correct} and the boxes, or replace the picture"
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vigie.data.manifest import FILE as MANIFEST_FILE
-from vigie.data.prepare import Part, Sample, load_manifest, read_part, read_voc
+from vigie.data.prepare import Part, Sample, load_manifest, read_part, read_set
 from vigie.detectors import load_detector
 from vigie.ports import Detector
 from vigie.runs import INPUTS_FILE, load_run
@@ -31,4 +31,4 @@ def samples_of(data: Path, part: Part) -> tuple[Iterable[Sample], int | None]:
     """
     if (data / MANIFEST_FILE).is_file():
         return read_part(data, part), load_manifest(data).parts[part].pictures
-    return read_voc(data), None
+    return read_set(data), None

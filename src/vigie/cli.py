@@ -125,7 +125,7 @@ def data_check(
 
 @data_app.command("prepare")
 def data_prepare(
-    voc: Annotated[Path, typer.Argument(help="A folder with images/ and annotations/.")],
+    voc: Annotated[Path, typer.Argument(help="A folder of annotated pictures: Pascal VOC, COCO or YOLO.")],
     out: Annotated[Path, typer.Option(help="The folder to make: records, label map, CSVs, manifest.")],
     experiment: ExperimentFile = DEMO,
     as_json: Json = False,
@@ -164,7 +164,7 @@ def train_command(
 @app.command("evaluate")
 def evaluate_command(
     model: Annotated[Path, typer.Argument(help="A run, or a model bundle's folder.")],
-    data: Annotated[Path, typer.Option(help="Prepared records, or a folder with images/ and annotations/.")],
+    data: Annotated[Path, typer.Option(help="Prepared records, or a folder of annotated pictures.")],
     out: Annotated[Path, typer.Option(help="The folder for metrics.json and the figures.")],
     part: Annotated[PartName, typer.Option(help="Of prepared records.")] = PartName.TEST,
     runtime: Annotated[str | None, typer.Option(help="Of a bundle: tflite or saved_model.")] = None,
@@ -213,7 +213,7 @@ def make_command(
         str, typer.Option(help="The run's; by default that of the pictures' folder or the experiment.")
     ] = "",
     experiment: Annotated[str, typer.Option(help="A YAML file.")] = "",
-    voc: Annotated[str, typer.Option(help="A folder with images/ and annotations/.")] = "",
+    voc: Annotated[str, typer.Option(help="A folder of annotated pictures: Pascal VOC, COCO or YOLO.")] = "",
     steps: Annotated[int, typer.Option(min=0, help="Training steps instead of the experiment's own; 0: its own.")] = 0,
 ) -> None:
     """Bring a run up to a step by executing its notebooks, those that are stale and no other.

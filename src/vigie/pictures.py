@@ -26,7 +26,7 @@ class Picture:
     A picture with an EXIF orientation is seen upright: `width` and `height` are those after turning it.
     """
 
-    __slots__ = ("_encoded", "_pixels", "format", "height", "turned", "width")
+    __slots__ = ("_encoded", "_pixels", "cmyk", "format", "height", "turned", "width")
 
     def __init__(
         self,
@@ -37,11 +37,13 @@ class Picture:
         pixels: Pixels | None = None,
         format: str = "",
         turned: bool = False,
+        cmyk: bool = False,
     ) -> None:
         self.width = width
         self.height = height
         self.format = format
         self.turned = turned
+        self.cmyk = cmyk
         self._encoded = encoded
         self._pixels = pixels
 
@@ -58,6 +60,7 @@ class Picture:
             with Image.open(io.BytesIO(encoded)) as header:
                 width, height = header.size
                 kind = (header.format or "").lower()
+                cmyk = header.mode == "CMYK"
                 # Not header.getexif(): for a PNG that decodes the whole picture, to look behind it.
                 orientation = int(Image.Image.getexif(header).get(_EXIF_ORIENTATION, 1))
         except UnidentifiedImageError as error:
@@ -68,7 +71,7 @@ class Picture:
             raise BadPicture(f"the picture has {width}x{height} pixels, over the limit of {max_pixels}")
         if orientation in _EXIF_TRANSPOSED and kind != "tiff":  # of which Pillow tells the turned size already
             width, height = height, width
-        return cls(width, height, encoded=encoded, format=kind, turned=orientation not in (0, 1))
+        return cls(width, height, encoded=encoded, format=kind, turned=orientation not in (0, 1), cmyk=cmyk)
 
     @classmethod
     def from_file(cls, path: Path, *, max_pixels: int = MAX_PIXELS) -> Self:
@@ -102,8 +105,8 @@ class Picture:
         return self._pixels
 
     def jpeg(self) -> bytes:
-        """The bytes as they came if they are an upright JPEG, otherwise encoded anew."""
-        if self._encoded is not None and self.format == "jpeg" and not self.turned:
+        """The bytes as they came if they are an upright JPEG in grey or colours, otherwise encoded anew."""
+        if self._encoded is not None and self.format == "jpeg" and not (self.turned or self.cmyk):
             return self._encoded
         return encode_jpeg(self.rgb())
 

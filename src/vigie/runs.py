@@ -18,9 +18,9 @@ from typing import Any
 
 from vigie.errors import BadRun
 from vigie.experiment import Experiment, load_experiment
+from vigie.layouts import open_set
 from vigie.project import project_root
 from vigie.settings import load_settings
-from vigie.voc import open_folder
 
 DEMO = "config/experiments/demo.yaml"
 EXPERIMENT_FILE = "experiment.yaml"
@@ -104,7 +104,7 @@ def open_run(
         if given is not None and not given.is_dir():
             raise BadRun(f"{given}: there is no such folder")
     if voc is not None:
-        open_folder(voc)  # a folder without pictures leaves no run behind
+        open_set(voc)  # a folder without pictures leaves no run behind
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / EXPERIMENT_FILE, asked.overridden(steps=steps).to_yaml())
     inputs = {

@@ -1,4 +1,4 @@
-"""Pascal VOC label files (Everingham et al. 2010): one XML a picture, in the layout `annotations/` and `images/`.
+"""Pascal VOC label files (Everingham et al. 2010): one XML a picture, in the layouts that people have.
 
 VOC counts pixels from 1 and includes the last one: [1, w] becomes [0, w). Label files come from strangers:
 entities, document types and huge trees are refused.
@@ -11,44 +11,64 @@ from pathlib import Path
 
 from lxml import etree
 
+from vigie.annotations import (
+    PICTURE_ENDINGS,
+    Annotation,
+    Cut,
+    by_stem,
+    clipped,
+    content_of,
+    label_file,
+    pictures_in,
+    subfolders,
+)
 from vigie.domain import Box, LabelledBox
 from vigie.errors import BadAnnotation, BadData
 
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+__all__ = [
+    "PICTURE_ENDINGS",
+    "Annotation",
+    "Cut",
+    "VocFolder",
+    "clipped",
+    "corners",
+    "find_folder",
+    "open_folder",
+    "read_annotation",
+    "write_annotation",
+]
+
+EXPECTED = (
+    "Pascal VOC (annotations/*.xml or Annotations/*.xml with pictures in images/ or JPEGImages/, "
+    "or *.xml beside their pictures)"
+)
 _MAX_BYTES = 8 << 20
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 
 @dataclass(frozen=True, slots=True)
-class Annotation:
-    """One label file. `filename` is None where it names no picture, `size` (width, height) where it tells none.
-
-    Boxes may reach outside the picture: see `clipped`.
-    """
-
-    path: Path
-    filename: str | None
-    size: tuple[int, int] | None
-    objects: tuple[LabelledBox, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """What clipping did to one box; objects count from 1, as in messages. `after` is None where nothing was left."""
-
-    number: int
-    label: str
-    before: Box
-    after: Box | None
-
-
-@dataclass(frozen=True, slots=True)
 class VocFolder:
-    """A folder in the Kaggle layout: its label files by name, and its pictures under their file names."""
+    """A set of label files, sorted, and of pictures by their path from `pictures_in`, the folder they lie in.
+
+    `labels_in` is the folder of the label files; it is `pictures_in` where they lie beside their pictures.
+    """
 
     root: Path
     annotations: tuple[Path, ...]
     pictures: Mapping[str, Path]
+    labels_in: Path
+    pictures_in: Path
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (*self.annotations, *self.pictures.values())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(path.relative_to(self.labels_in).as_posix() for path in self.annotations)
+
+    def read(self, name: str) -> Annotation:
+        return read_annotation(self.labels_in / name)
 
     def picture_of(self, annotation: Annotation) -> Path:
         """The picture by `<filename>`, else by the label file's stem: real sets say .png and hold .jpg.
@@ -56,16 +76,17 @@ class VocFolder:
         Raises:
             BadAnnotation: there is none, or the stem fits several.
         """
-        if annotation.filename is not None and annotation.filename in self.pictures:
-            return self.pictures[annotation.filename]
+        beside = self._place(annotation.path)
+        if annotation.filename is not None and beside + annotation.filename in self.pictures:
+            return self.pictures[beside + annotation.filename]
         stem = annotation.path.stem
-        found = [self.pictures[stem + ending] for ending in self._endings() if stem + ending in self.pictures]
+        found = by_stem(beside + stem, self.pictures)
         if len(found) == 1:
             return found[0]
         named = f"names the picture {annotation.filename!r}" if annotation.filename else "names no picture"
         if not found:
             raise BadAnnotation(
-                f"{annotation.path}: <filename> {named}, and {self.root / 'images'} holds neither that nor "
+                f"{annotation.path}: <filename> {named}, and {self.pictures_in / beside} holds neither that nor "
                 f"{stem}{{{','.join(PICTURE_ENDINGS)}}}; add the picture or remove the label file"
             )
         raise BadAnnotation(
@@ -73,38 +94,70 @@ class VocFolder:
             f"{', '.join(path.name for path in found)}; name one of them in <filename>"
         )
 
-    def _endings(self) -> list[str]:
-        return [spelt for ending in PICTURE_ENDINGS for spelt in (ending, ending.upper())]
+    def _place(self, label_file: Path) -> str:
+        """The subfolder that holds the file's picture, with its slash: its own, where labels lie beside pictures."""
+        if self.labels_in != self.pictures_in or label_file.parent == self.labels_in:
+            return ""
+        return f"{label_file.parent.name}/"
+
+
+def find_folder(root: Path) -> VocFolder | None:
+    """The Pascal VOC set in a folder, in whichever layout it has; None where there is no label file.
+
+    Raises:
+        BadData: there are label files and no pictures, or two folders fit.
+    """
+    labels_in = _only(root, ("annotations",))
+    annotations = _label_files(labels_in) if labels_in else ()
+    if labels_in is None or not annotations:
+        return _beside(root)
+    pictures_folder = _only(root, ("images", "jpegimages"))
+    if pictures_folder is None:
+        raise BadData(
+            f"{root}: {labels_in.name}/ holds label files, and there is no images/ or JPEGImages/ beside it; "
+            f"found {content_of(root)}"
+        )
+    pictures = pictures_in(pictures_folder)
+    if not pictures:
+        raise BadData(
+            f"{root}: {labels_in.name}/ holds label files, and {pictures_folder.name}/ no picture; "
+            f"it holds {content_of(pictures_folder)}"
+        )
+    return VocFolder(root, annotations, pictures, labels_in, pictures_folder)
+
+
+def _beside(root: Path) -> VocFolder | None:
+    """Label files beside their pictures, as LabelImg leaves them, here and one level below."""
+    annotations = _label_files(root) + tuple(path for below in subfolders(root) for path in _label_files(below))
+    pictures = pictures_in(root, depth=1) if annotations else {}
+    if annotations and not pictures:
+        raise BadData(f"{root}: there are label files such as {annotations[0].name}, and no picture beside them")
+    return VocFolder(root, annotations, pictures, root, root) if annotations else None
+
+
+def _label_files(folder: Path) -> tuple[Path, ...]:
+    return tuple(sorted(path for path in folder.iterdir() if path.suffix.lower() == ".xml"))
+
+
+def _only(root: Path, names: tuple[str, ...]) -> Path | None:
+    """The subfolder of one of these names, in the case that it has on disk."""
+    found = [path for path in subfolders(root) if path.name.lower() in names]
+    if len(found) > 1:
+        raise BadData(f"{root}: holds {' and '.join(path.name + '/' for path in found)}; keep one of them")
+    return found[0] if found else None
 
 
 def open_folder(root: Path) -> VocFolder:
-    """List a data set, sorted by name; nothing is read yet.
+    """List a Pascal VOC set, sorted by name; nothing is read yet.
 
     Raises:
-        BadData: it is not in the layout that is expected, or it is empty.
+        BadData: there is none, or it is not whole.
     """
-    expected = "expected annotations/*.xml and images/*.jpg (or png, ...)"
-    if not root.is_dir():
-        raise BadData(f"{root}: there is no such folder; {expected} in it")
-    missing = [name for name in ("annotations", "images") if not (root / name).is_dir()]
-    if missing:
-        raise BadData(f"{root}: {expected}, found {_content(root)}; {' and '.join(missing)} missing")
-    annotations = tuple(sorted(path for path in (root / "annotations").iterdir() if path.suffix.lower() == ".xml"))
-    if not annotations:
-        raise BadData(f"{root}: {expected}, found no label file: annotations/ holds {_content(root / 'annotations')}")
-    pictures = {
-        path.name: path for path in sorted((root / "images").iterdir()) if path.suffix.lower() in PICTURE_ENDINGS
-    }
-    if not pictures:
-        raise BadData(f"{root}: {expected}, found no picture: images/ holds {_content(root / 'images')}")
-    return VocFolder(root, annotations, pictures)
-
-
-def _content(folder: Path) -> str:
-    names = sorted(path.name + ("/" if path.is_dir() else "") for path in folder.iterdir())
-    if not names:
-        return "nothing"
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    found = find_folder(root) if root.is_dir() else None
+    if found is None:
+        what = f"found {content_of(root)}" if root.is_dir() else "there is no such folder"
+        raise BadData(f"{root}: expected {EXPECTED}; {what}")
+    return found
 
 
 def read_annotation(path: Path) -> Annotation:
@@ -117,18 +170,13 @@ def read_annotation(path: Path) -> Annotation:
     where = str(path)
     filename = _text(root, "filename", where, required=False)
     if filename is not None and (filename in (".", "..") or "/" in filename or "\\" in filename):
-        raise BadAnnotation(f"{path}: <filename> is {filename!r}; give the bare name of a picture in images/")
+        raise BadAnnotation(f"{path}: <filename> is {filename!r}; give the bare name of a picture")
     objects = tuple(_object(element, f"{path}: object {number}") for number, element in _numbered(root))
     return Annotation(path, filename, _size(root, where), objects)
 
 
 def _parse(path: Path) -> etree._Element:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BadAnnotation(f"{path}: cannot be read: {error.strerror}") from error
-    if len(content) > _MAX_BYTES:
-        raise BadAnnotation(f"{path}: {len(content)} bytes are no label file; the limit is {_MAX_BYTES}")
+    content = label_file(path, most_bytes=_MAX_BYTES)
     parser = etree.XMLParser(
         resolve_entities=False, no_network=True, load_dtd=False, huge_tree=False, remove_comments=True, remove_pis=True
     )
@@ -200,25 +248,6 @@ def _number(text: str | None, name: str, where: str) -> Decimal:
     if not value.is_finite() or abs(value) > 1_000_000:
         raise BadAnnotation(f"{where}: <{name}> is {text!r}, no place in a picture")
     return value
-
-
-def clipped(objects: Sequence[LabelledBox], width: int, height: int) -> tuple[tuple[LabelledBox, ...], tuple[Cut, ...]]:
-    """The parts inside a picture of that size, and what was cut to get there."""
-    kept: list[LabelledBox] = []
-    cuts: list[Cut] = []
-    for number, labelled in enumerate(objects, start=1):
-        inside = _inside(labelled.box, width, height)
-        if inside is not None:
-            kept.append(LabelledBox(labelled.label, inside))
-        if inside != labelled.box:
-            cuts.append(Cut(number, labelled.label, labelled.box, inside))
-    return tuple(kept), tuple(cuts)
-
-
-def _inside(box: Box, width: int, height: int) -> Box | None:
-    left, top = max(box.left, 0.0), max(box.top, 0.0)
-    right, bottom = min(box.right, float(width)), min(box.bottom, float(height))
-    return Box(left, top, right, bottom) if left < right and top < bottom else None
 
 
 def corners(box: Box) -> tuple[str, str, str, str]:

@@ -74,7 +74,7 @@ def test_nothing_is_left_of_a_run_that_could_not_be_made(tmp_path: Path, experim
         with pytest.raises(BadRun):
             open_run(tmp_path / "run", experiment=experiment, **wrong)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadData, match="expected annotations"):
+    with pytest.raises(BadData, match=r"found nothing\. Expected one of: Pascal VOC"):
         open_run(tmp_path / "run", experiment=experiment, voc=tmp_path / "empty")
     with pytest.raises(BadSetting):
         open_run(tmp_path / "run", experiment=tmp_path / "none.yaml")

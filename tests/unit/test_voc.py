@@ -182,19 +182,58 @@ def test_pictures_are_found_by_name_then_by_stem_with_any_ending(tmp_path: Path)
         found("d.xml", "q.jpg")
 
 
-def test_a_folder_in_another_layout_says_what_was_expected_and_what_was_found(tmp_path: Path) -> None:
-    expected = r"expected annotations/\*\.xml and images/\*\.jpg"
-    with pytest.raises(BadData, match=f"there is no such folder; {expected}"):
+def test_a_folder_without_label_files_says_what_was_expected_and_what_was_found(tmp_path: Path) -> None:
+    expected = r"expected Pascal VOC \(annotations/\*\.xml or .*\)"
+    with pytest.raises(BadData, match=f"{expected}; there is no such folder"):
         open_folder(tmp_path / "nowhere")
-    with pytest.raises(BadData, match=f"{expected}.*, found nothing; annotations and images missing"):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "annotations").mkdir()
+    with pytest.raises(BadData, match=f"{expected}; found annotations/, images/$"):
+        open_folder(tmp_path)
+
+
+def test_label_files_without_pictures_are_refused(tmp_path: Path) -> None:
+    labels = tmp_path / "annotations"
+    labels.mkdir()
+    (labels / "a.xml").touch()
+    with pytest.raises(BadData, match="no images/ or JPEGImages/ beside it; found annotations/"):
         open_folder(tmp_path)
     (tmp_path / "images").mkdir()
-    with pytest.raises(BadData, match="found images/; annotations missing"):
-        open_folder(tmp_path)
-    (tmp_path / "annotations").mkdir()
-    with pytest.raises(BadData, match="found no label file: annotations/ holds nothing"):
-        open_folder(tmp_path)
-    (tmp_path / "annotations" / "a.xml").touch()
     (tmp_path / "images" / "notes.txt").touch()
-    with pytest.raises(BadData, match=r"found no picture: images/ holds notes\.txt"):
+    with pytest.raises(BadData, match=r"images/ no picture; it holds notes\.txt"):
         open_folder(tmp_path)
+    with pytest.raises(BadData, match=r"such as a\.xml, and no picture beside them"):
+        open_folder(labels)
+
+
+def test_two_folders_that_fit_are_refused(tmp_path: Path) -> None:
+    data_set(tmp_path, ["a.jpg"], ["a.xml"])
+    (tmp_path / "JPEGImages").mkdir()
+    with pytest.raises(BadData, match="holds JPEGImages/ and images/; keep one of them"):
+        open_folder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("pictures", "labels"),
+    [("images", "annotations"), ("JPEGImages", "Annotations"), ("images", "Annotations"), ("IMAGES", "Annotations")],
+)
+def test_the_folders_of_each_layout_are_taken_as_they_are_spelt_on_disk(
+    tmp_path: Path, pictures: str, labels: str
+) -> None:
+    data_set(tmp_path, ["a.jpg"], ["a.xml"])
+    (tmp_path / "images").rename(tmp_path / pictures)
+    (tmp_path / "annotations").rename(tmp_path / labels)
+    folder = open_folder(tmp_path)
+    assert folder.names == ("a.xml",)
+    assert folder.files == (tmp_path / labels / "a.xml", tmp_path / pictures / "a.jpg")
+
+
+def test_label_files_beside_their_pictures_are_found_here_and_one_level_below(tmp_path: Path) -> None:
+    for name in ("one.xml", "one.jpg", "door/two.xml", "door/two.png", "yard/two.xml", "yard/two.png"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("<annotation><filename>two.png</filename></annotation>", encoding="utf-8")
+    folder = open_folder(tmp_path)
+    assert folder.names == ("one.xml", "door/two.xml", "yard/two.xml")
+    found = [folder.picture_of(folder.read(name)).relative_to(tmp_path).as_posix() for name in folder.names]
+    assert found == ["one.jpg", "door/two.png", "yard/two.png"]

@@ -5,7 +5,7 @@ import pytest
 from vigie import voc
 from vigie.cartoons import LABELS
 from vigie.data import plots, summary
-from vigie.data.prepare import PARTS, Manifest, prepare, read_voc
+from vigie.data.prepare import PARTS, Manifest, prepare, read_set
 from vigie.errors import BadData
 
 
@@ -54,7 +54,7 @@ def test_the_figures_show_every_class_and_picture(records: tuple[Path, Manifest]
 
 
 def test_a_voc_folder_is_read_as_samples_without_records(cartoon_set: Path) -> None:
-    samples = list(read_voc(cartoon_set))
+    samples = list(read_set(cartoon_set))
     assert [sample.source_id for sample in samples] == list(range(1, 31))
     first = voc.read_annotation(cartoon_set / "annotations" / "cartoon_00000.xml")
     assert samples[0].objects == first.objects
