@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+from vigie.anchors import AnchorSpec
 from vigie.data.doctor.annotations import check_annotations
 from vigie.data.doctor.boxes import check_boxes
 from vigie.data.doctor.duplicates import check_duplicates
@@ -11,21 +12,30 @@ from vigie.data.doctor.findings import Report, worst_first
 from vigie.data.doctor.labels import check_labels
 from vigie.data.doctor.pictures import check_pictures
 from vigie.data.doctor.reading import read_set
+from vigie.data.doctor.training_fit import check_training_fit
 
 logger = logging.getLogger(__name__)
+_DEFAULT_ANCHORS = AnchorSpec()
 
 
-def check(folder: Path, *, classes: Sequence[str] | None = None, progress: bool = True) -> Report:
+def check(
+    folder: Path,
+    *,
+    classes: Sequence[str] | None = None,
+    input_size: tuple[int, int] = (320, 320),
+    anchors: AnchorSpec = _DEFAULT_ANCHORS,
+    progress: bool = True,
+) -> Report:
     """Everything that is wrong with a VOC set. A broken file is a finding; the set is not touched.
 
-    `classes` are the experiment's; without them any label is a class.
+    `classes` are the experiment's; without them any label is a class. `input_size` is the detector's width and height.
 
     Raises:
         BadData: the folder is absent, or holds neither label files nor pictures.
     """
     data = read_set(folder, progress=progress)
     findings = check_annotations(data) + check_pictures(data) + check_boxes(data) + check_labels(data, classes)
-    findings += check_duplicates(data)
+    findings += check_duplicates(data) + check_training_fit(data, input_size, anchors)
     objects = sum(len(pair.labels.objects) for pair in data.pairs)
     report = Report(len(data.pictures), len(data.pairs), objects, worst_first(findings))
     logger.info(

@@ -114,9 +114,9 @@ KINDS: Mapping[str, Kind] = {
         "warning", "no detector can be measured above how well the annotators agree", "make the annotations alike"
     ),
     # training fit
-    "box-tiny": Kind("warning", "too few pixels are left to learn it from", "train at a larger input size"),
-    "boxes-tiny": Kind("warning", "the detector misses most of them", "train at a larger input size"),
     "anchors-miss": Kind("warning", "boxes that no anchor matches are hardly learnt", "use other anchors"),
+    "boxes-tiny": Kind("warning", "the detector misses most of them", "train at a larger input size"),
+    "box-tiny": Kind("warning", "too few pixels are left to learn it from", "train at a larger input size"),
 }  # fmt: skip
 
 

@@ -110,10 +110,16 @@ def data_check(
     """
     from vigie.data.doctor.check import check
     from vigie.data.doctor.text import as_text
-    from vigie.experiment import load_experiment
+    from vigie.experiment import ModelSpec, load_experiment
 
     asked = load_experiment(experiment) if experiment is not None else None
-    report = check(folder, classes=asked.classes if asked is not None else None)
+    model = asked.model if asked is not None else ModelSpec()
+    report = check(
+        folder,
+        classes=asked.classes if asked is not None else None,
+        input_size=(model.input_width, model.input_height),
+        anchors=model.anchors,
+    )
     if as_json:
         for found in report.findings:
             typer.echo(json.dumps(found.to_json()))

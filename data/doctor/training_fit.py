@@ -1,0 +1,87 @@
+"""Boxes at the size they are trained at: are they large enough, and do the anchors match them?"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from vigie.anchors import AnchorSpec
+from vigie.data.doctor.anchor_fit import ENOUGH, MATCH_IOU, best_ious, k_means_shapes, proposal
+from vigie.data.doctor.findings import WHOLE_SET, Finding, finding
+from vigie.data.doctor.reading import DataSet
+
+TINY_PX = 8.0
+_SAVED_SHARE = 0.9  # of the tiny ones, by the input size that is proposed
+_LARGEST_INPUT = 1536
+_SIZE_STEP = 32
+_SHAPES = 9  # as many as YOLO's
+
+
+def check_training_fit(data: DataSet, input_size: tuple[int, int], anchors: AnchorSpec) -> list[Finding]:
+    """`input_size` is the detector's width and height in pixels; pictures are stretched to it."""
+    places, boxes = _resized(data, input_size)
+    if not len(boxes):
+        return []
+    sides = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
+    return _tiny(places, sides, input_size) + _unmatched(boxes, input_size, anchors)
+
+
+def _resized(data: DataSet, input_size: tuple[int, int]) -> tuple[list[tuple[str, int]], npt.NDArray[np.float64]]:
+    """File and object, and N x 4 left, top, right, bottom in pixels of the detector's input."""
+    places: list[tuple[str, int]] = []
+    boxes: list[tuple[float, float, float, float]] = []
+    for pair in data.pairs:
+        if pair.size is None:
+            continue
+        across, down = input_size[0] / pair.size[0], input_size[1] / pair.size[1]
+        for it in pair.good_objects():
+            places.append((pair.labels.name, it.number))
+            boxes.append((it.box.left * across, it.box.top * down, it.box.right * across, it.box.bottom * down))
+    return places, np.array(boxes, np.float64).reshape(-1, 4)
+
+
+def _tiny(places: list[tuple[str, int]], sides: npt.NDArray[np.float64], size: tuple[int, int]) -> list[Finding]:
+    tiny = np.flatnonzero(sides < TINY_PX)
+    if not len(tiny):
+        return []
+    at = f"at {size[0]}x{size[1]}"
+    repair = _larger_input(sides[tiny], size)
+    findings = [
+        finding("box-tiny", places[row][0], f"its shorter side has {sides[row]:.1f} px {at}", number=places[row][1])
+        for row in tiny.tolist()
+    ]
+    found = f"{len(tiny)} of {len(sides)} boxes ({len(tiny) / len(sides):.1%}) have a side under {TINY_PX:g} px {at}"
+    return [*findings, finding("boxes-tiny", WHOLE_SET, found, repair=repair)]
+
+
+def _larger_input(tiny_sides: npt.NDArray[np.float64], size: tuple[int, int]) -> str:
+    needed = TINY_PX / float(np.quantile(tiny_sides, 1 - _SAVED_SHARE))
+    width, height = (_SIZE_STEP * math.ceil(side * needed / _SIZE_STEP) for side in size)
+    if max(width, height) > _LARGEST_INPUT:
+        return (
+            f"an input of {width}x{height} would save {_SAVED_SHARE:.0%} of them, which is over the limit of "
+            f"{_LARGEST_INPUT}: cut the pictures into overlapping parts"
+        )
+    return f"an input of {width}x{height} saves {_SAVED_SHARE:.0%} of them: set model.input_width and input_height"
+
+
+def _unmatched(boxes: npt.NDArray[np.float64], size: tuple[int, int], anchors: AnchorSpec) -> list[Finding]:
+    share = float((best_ious(boxes, anchors, *size) >= MATCH_IOU).mean())
+    if share >= ENOUGH:
+        return []
+    shapes = k_means_shapes(boxes[:, 2:] - boxes[:, :2], _SHAPES)
+    better, better_share = proposal(boxes, anchors, shapes, *size)
+    found = (
+        f"the anchors match {share:.1%} of {len(boxes)} boxes at IoU {MATCH_IOU}, under {ENOUGH:.0%}; "
+        f"the boxes' own shapes at {size[0]}x{size[1]}, by k-means: {', '.join(f'{w:.0f}x{h:.0f}' for w, h in shapes)}"
+    )
+    if better_share <= share:
+        return [
+            finding("anchors-miss", WHOLE_SET, found, repair="no others of the same kind do better: enlarge the input")
+        ]
+    ratios = ", ".join(f"{ratio:g}" for ratio in better.aspect_ratios)
+    repair = (
+        f"set model.anchors to min_level: {better.min_level}, scales: {better.scales}, size: {better.size:g}, "
+        f"aspect_ratios: [{ratios}], which match {better_share:.1%}"
+    )
+    return [finding("anchors-miss", WHOLE_SET, found, repair=repair)]
