@@ -58,13 +58,22 @@ class CocoFolder:
 
     def picture_of(self, annotation: Annotation) -> Path:
         """By `file_name` from the folder itself or from any folder of pictures in it."""
-        name = annotation.filename
-        found = [path for key, path in self.pictures.items() if key == name or key.endswith(f"/{name}")]
+        found = self._by_end.get(PurePosixPath(annotation.filename or "").as_posix(), [])
         if len(found) == 1:
             return found[0]
         what = f"is in several folders: {', '.join(map(str, found))}; keep one" if found else (
             f"is nowhere in {self.root}, which holds {content_of(self.root)}; add it or remove its entry")  # fmt: skip
         raise BadAnnotation(f"{annotation.where}: the picture {what}")
+
+    @cached_property
+    def _by_end(self) -> dict[str, list[Path]]:
+        """The pictures by each end of their path: images/a.jpg and a.jpg."""
+        found: dict[str, list[Path]] = defaultdict(list)
+        for key, path in self.pictures.items():
+            parts = PurePosixPath(key).parts
+            for start in range(len(parts)):
+                found["/".join(parts[start:])].append(path)
+        return found
 
     @cached_property
     def _content(self) -> dict[str, list[dict[str, Any]]]:
