@@ -148,6 +148,20 @@ def data_prepare(
     say(manifest.model_dump(mode="json"), as_json=True) if as_json else say({"records": out}, as_json=False)
 
 
+@data_app.command("unpack")
+def data_unpack(
+    records: Annotated[Path, typer.Argument(help="A folder with *.record or *.tfrecord and label_map.pbtxt.")],
+    out: Annotated[Path, typer.Option(help="The folder to make: Pascal VOC.")],
+) -> None:
+    """Turn TFRecords of the TF Object Detection API back into pictures and label files.
+
+    Example: `vigie data unpack ../old/annotations --out ../faces`
+    """
+    from vigie.data.unpack import unpack
+
+    say({"pictures": unpack(records, out)}, as_json=False)
+
+
 @app.command("train")
 def train_command(
     data: Annotated[Path, typer.Option(help="Records that `vigie data prepare` made.")],

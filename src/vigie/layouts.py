@@ -23,4 +23,4 @@ def open_set(root: Path) -> AnnotatedSet:
                 return found
     expected = "; ".join(kind.EXPECTED for kind in _FORMATS)
     what = f"found {content_of(root)}" if root.is_dir() else "there is no such folder"
-    raise BadData(f"{root}: {what}. Expected one of: {expected}")
+    raise BadData(f"{root}: {what}. Expected one of: {expected}. TFRecords become one by `vigie data unpack`")

@@ -18,7 +18,8 @@ def test_a_folder_of_none_of_the_kinds_names_all_that_are_known_and_what_was_fou
         f"{tmp_path}: found holiday/, settings.json. Expected one of: "
         "Pascal VOC (annotations/*.xml or Annotations/*.xml with pictures in images/ or JPEGImages/, or *.xml beside "
         "their pictures); YOLO (images/ and labels/*.txt with data.yaml or classes.txt); "
-        "COCO (a JSON such as instances.json, here or in annotations/, with the pictures in any folder)"
+        "COCO (a JSON such as instances.json, here or in annotations/, with the pictures in any folder). "
+        "TFRecords become one by `vigie data unpack`"
     )
     with pytest.raises(BadData, match=r"nowhere: there is no such folder\. Expected one of"):
         open_set(tmp_path / "nowhere")
