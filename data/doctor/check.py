@@ -11,7 +11,7 @@ from vigie.data.doctor.duplicates import check_duplicates
 from vigie.data.doctor.findings import Report, worst_first
 from vigie.data.doctor.labels import check_labels
 from vigie.data.doctor.pictures import check_pictures
-from vigie.data.doctor.reading import read_set
+from vigie.data.doctor.reading import DataSet, read_set
 from vigie.data.doctor.training_fit import check_training_fit
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,13 @@ def check(
     Raises:
         BadData: the folder is absent, or holds neither label files nor pictures.
     """
-    data = read_set(folder, progress=progress)
+    return examine(read_set(folder, progress=progress), classes=classes, input_size=input_size, anchors=anchors)
+
+
+def examine(
+    data: DataSet, *, classes: Sequence[str] | None, input_size: tuple[int, int], anchors: AnchorSpec
+) -> Report:
+    """Everything that is wrong with a set that was read; see `check`."""
     findings = check_annotations(data) + check_pictures(data) + check_boxes(data) + check_labels(data, classes)
     findings += check_duplicates(data) + check_training_fit(data, input_size, anchors)
     objects = sum(len(pair.labels.objects) for pair in data.pairs)

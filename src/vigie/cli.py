@@ -103,23 +103,29 @@ def data_check(
         Path | None, typer.Option(help="A YAML file: its classes and input size are checked.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one finding a line for a machine.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Also write a page with pictures and boxes to this file.")] = None,
 ) -> None:
     """Examine annotated pictures for all that spoils a training; exit code 1 only when there is an error.
 
     Example: `vigie data check ../facemask --experiment config/experiments/facemask.yaml`
     """
-    from vigie.data.doctor.check import check
+    from vigie.data.doctor.check import examine
+    from vigie.data.doctor.page import write_page
+    from vigie.data.doctor.reading import read_set
     from vigie.data.doctor.text import as_text
     from vigie.experiment import ModelSpec, load_experiment
 
     asked = load_experiment(experiment) if experiment is not None else None
     model = asked.model if asked is not None else ModelSpec()
-    report = check(
-        folder,
+    data = read_set(folder, progress=True)
+    report = examine(
+        data,
         classes=asked.classes if asked is not None else None,
         input_size=(model.input_width, model.input_height),
         anchors=model.anchors,
     )
+    if html is not None:
+        write_page(report, data, folder, html)
     if as_json:
         for found in report.findings:
             typer.echo(json.dumps(found.to_json()))

@@ -1,0 +1,85 @@
+"""A report as one HTML file that needs nothing beside it: each code with a few of its pictures, boxes drawn."""
+
+import base64
+from html import escape
+from itertools import groupby
+from pathlib import Path
+
+import cv2
+
+from vigie.data.doctor.findings import WHOLE_SET, Finding, Report
+from vigie.data.doctor.reading import DataSet, Pair
+from vigie.errors import BadPicture
+from vigie.pictures import Picture, encode_jpeg
+
+_SHOWN = 6
+_SIDE_PX = 420
+_STYLE = """
+body{font:15px/1.45 system-ui,sans-serif;max-width:1320px;margin:2em auto;padding:0 1em;color:#222}
+h2{margin:2em 0 .2em;border-top:1px solid #ccc;padding-top:.8em}
+.error{color:#b00020}.warning{color:#8a5a00}
+.places{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0;max-width:420px}
+svg{width:100%;background:#eee}figcaption{font-size:13px;overflow-wrap:anywhere}
+rect{fill:none;stroke:#5ad;vector-effect:non-scaling-stroke;stroke-width:1.5}rect.named{stroke:#e00;stroke-width:3}
+"""
+
+
+def write_page(report: Report, data: DataSet, root: Path, out: Path) -> None:
+    """Write the report of the set at `root` to `out`, whole or not at all."""
+    pairs = {pair.labels.name: pair for pair in data.pairs}
+    pairs |= {pair.picture.name: pair for pair in data.pairs if pair.picture is not None}
+    sections = [
+        _section(code, list(group), pairs, root)
+        for code, group in groupby(report.findings, key=lambda found: found.code)
+    ]
+    head = f"{report.pictures} pictures, {report.objects} objects: {report.errors} errors, {report.warnings} warnings"
+    title = escape(f"What the doctor found in {root.resolve().name}")
+    unfinished = out.with_name(out.name + ".part")
+    unfinished.write_text(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+        f"<h1>{title}</h1><p>{head}</p>{''.join(sections)}</html>\n",
+        encoding="utf-8",
+    )
+    unfinished.replace(out)
+
+
+def _section(code: str, found: list[Finding], pairs: dict[str, Pair], root: Path) -> str:
+    first = found[0]
+    figures = "".join(_figure(one, pairs.get(one.file), root) for one in found[:_SHOWN])
+    more = f"<p>and {len(found) - _SHOWN} more</p>" if len(found) > _SHOWN else ""
+    return (
+        f'<h2><span class="{first.severity}">{first.severity}</span> {code}: {len(found)}</h2>'
+        f"<p>Effect: {escape(first.effect)}.<br>Repair: {escape(first.repair)}.</p>"
+        f'<div class="places">{figures}</div>{more}'
+    )
+
+
+def _figure(found: Finding, pair: Pair | None, root: Path) -> str:
+    place = "the set" if found.file == WHOLE_SET else found.file
+    number = "" if found.object is None else f" object {found.object}"
+    drawn = "" if pair is None else _drawing(found, pair, root)
+    return f"<figure>{drawn}<figcaption><b>{escape(place)}{number}</b>: {escape(found.found)}</figcaption></figure>"
+
+
+def _drawing(found: Finding, pair: Pair, root: Path) -> str:
+    """The picture with its boxes as they stand in the label file, the finding's red; empty if it cannot be decoded."""
+    if pair.picture is None or pair.picture.fingerprint is None or pair.size is None:
+        return ""
+    try:
+        rgb = Picture.from_file(root / pair.picture.name).rgb()
+    except BadPicture:
+        return ""  # the finding says in words what is wrong with the picture
+    width, height = pair.size
+    scale = min(1.0, _SIDE_PX / max(width, height))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    shrunk = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
+    encoded = base64.b64encode(encode_jpeg(shrunk)).decode("ascii")
+    boxes = "".join(
+        f'<rect{" class=named" if marked.number == found.object else ""} x="{min(at.xmin, at.xmax) - 1:g}" '
+        f'y="{min(at.ymin, at.ymax) - 1:g}" width="{abs(at.xmax - at.xmin) + 1:g}" '
+        f'height="{abs(at.ymax - at.ymin) + 1:g}"/>'
+        for marked in pair.labels.objects
+        for at in (marked.corners,)
+    )
+    picture = f'<image href="data:image/jpeg;base64,{encoded}" width="{width}" height="{height}"/>'
+    return f'<svg viewBox="0 0 {width} {height}">{picture}{boxes}</svg>'
