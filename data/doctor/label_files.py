@@ -45,7 +45,10 @@ class MarkedObject:
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """One label file; whatever could not be read is a problem. `filename` is a bare name or None."""
+    """One label file; whatever could not be read is a problem. `filename` is a bare name or None.
+
+    `readable` is False where nothing could be read, not even that no object is marked.
+    """
 
     name: str
     stem: str
@@ -53,6 +56,7 @@ class LabelFile:
     size: tuple[int, int] | None = None
     objects: tuple[MarkedObject, ...] = ()
     problems: tuple[Problem, ...] = ()
+    readable: bool = True
 
 
 def read_label_file(path: Path, name: str) -> LabelFile:
@@ -60,7 +64,7 @@ def read_label_file(path: Path, name: str) -> LabelFile:
     try:
         root = _parse(_content(path))
     except _Unreadable as error:
-        return LabelFile(name, path.stem, problems=(error.problem,))
+        return LabelFile(name, path.stem, problems=(error.problem,), readable=False)
     problems: list[Problem] = []
     objects: list[MarkedObject] = []
     for number, element in enumerate(root.findall("object"), start=1):

@@ -17,8 +17,7 @@ _JOINTS = "_- \u2010\u2011\u2013"
 
 def check_labels(data: DataSet, classes: Sequence[str] | None) -> list[Finding]:
     """`classes` are the experiment's, None where it is not known."""
-    counts = Counter(marked.label.strip() for pair in data.pairs for marked in pair.labels.objects)
-    wanted = dict.fromkeys(classes or (), 0) | counts
+    wanted = _counts(data, classes)
     odd = _odd_ones(wanted, classes)
     findings: list[Finding] = []
     for pair in data.pairs:
@@ -28,13 +27,24 @@ def check_labels(data: DataSet, classes: Sequence[str] | None) -> list[Finding]:
                 found = f"the label {marked.label!r:.60} has space around it"
                 findings.append(finding("label-space", pair.labels.name, found, number=marked.number))
             if label in odd:
-                boxes = f"{counts[label]} and {wanted[odd[label]]} boxes"
+                boxes = f"{wanted[label]} and {wanted[odd[label]]} boxes"
                 found = f"the label {label!r:.60} looks like {odd[label]!r:.60} ({boxes})"
                 findings.append(finding("label-look-alike", pair.labels.name, found, number=marked.number))
             elif classes is not None and label not in classes:
                 found = f"the label {label!r:.60} is none of the classes {', '.join(classes)}"
                 findings.append(finding("label-unknown", pair.labels.name, found, number=marked.number))
     return findings + _how_often(wanted, classes)
+
+
+def meant_labels(data: DataSet, classes: Sequence[str] | None) -> dict[str, str]:
+    """Label -> the one that it is taken for, of those that `check_labels` finds to look alike."""
+    return _odd_ones(_counts(data, classes), classes)
+
+
+def _counts(data: DataSet, classes: Sequence[str] | None) -> dict[str, int]:
+    """Boxes of each label without space around it, zeros of the classes too."""
+    counts = Counter(marked.label.strip() for pair in data.pairs for marked in pair.labels.objects)
+    return dict.fromkeys(classes or (), 0) | counts
 
 
 def _odd_ones(counts: dict[str, int], classes: Sequence[str] | None) -> dict[str, str]:

@@ -104,6 +104,7 @@ def data_check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one finding a line for a machine.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page with pictures and boxes to this file.")] = None,
+    fix: Annotated[Path | None, typer.Option(help="Also write a repaired copy of the set to this folder.")] = None,
 ) -> None:
     """Examine annotated pictures for all that spoils a training; exit code 1 only when there is an error.
 
@@ -112,6 +113,7 @@ def data_check(
     from vigie.data.doctor.check import examine
     from vigie.data.doctor.page import write_page
     from vigie.data.doctor.reading import read_set
+    from vigie.data.doctor.repair import write_repaired
     from vigie.data.doctor.text import as_text
     from vigie.experiment import ModelSpec, load_experiment
 
@@ -126,6 +128,10 @@ def data_check(
     )
     if html is not None:
         write_page(report, data, folder, html)
+    if fix is not None:
+        done = write_repaired(data, folder, fix, classes=asked.classes if asked is not None else None)
+        left_out = len(done.left_out)
+        logging.info("repaired: pictures=%d objects=%d left_out=%d copy=%s", done.pictures, done.objects, left_out, fix)
     if as_json:
         for found in report.findings:
             typer.echo(json.dumps(found.to_json()))
