@@ -31,7 +31,8 @@ def write_repaired(data: DataSet, root: Path, out: Path, classes: Sequence[str] 
     """Copy the set at `root` to `out` in the layout images/ and annotations/, whole or not at all; `root` is only read.
 
     Boxes are turned round, clipped and made single, those without an area or a number dropped; labels that look
-    alike become one; sizes and names of pictures are put right. Twin pictures stay: which of them is better annotated, a person sees.
+    alike become one; sizes and names of pictures are put right. Twin pictures stay: which of them is better
+    annotated, a person sees.
 
     Raises:
         BadData: `out` lies in the set or holds something else, or nothing can be repaired.
