@@ -22,6 +22,9 @@ from vigie.streaming.run import (
 from vigie.streaming.spec import open_source, source_spec
 from vigie.streaming.status import StreamStatus, status
 
+FILES = "files"
+# The few pictures of a bundle, one after the other for as long as somebody looks.
+TRIAL_PICTURES: SourceOptions = {"loop": True, "fps": 1.0}
 COMMAND = (sys.executable, "-m", "vigie", "stream")
 
 
@@ -99,7 +102,9 @@ def _cameras(
     elif settings.cameras:
         chosen = list(settings.cameras)
     else:
-        chosen = [CameraSettings(id=camera, source=bundle.trial_source(), options=dict(options))]
+        trial = bundle.trial_source()
+        shown = TRIAL_PICTURES if source_spec(trial)[0] == FILES else NO_OPTIONS
+        chosen = [CameraSettings(id=camera, source=trial, options={**shown, **options})]
     programs = [_program_name(one.id, len(chosen)) for one in chosen]
     if len(set(programs)) != len(programs):
         raise BadSetting(f"cameras: the ids {[one.id for one in chosen]} are too much alike; use letters and digits")

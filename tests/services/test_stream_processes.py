@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -12,12 +13,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from stream_parts import all_of, half
 
 from vigie.bundle import open_bundle
 from vigie.errors import BadBundle, BadSetting, Unavailable
-from vigie.pictures import Picture
+from vigie.pictures import Picture, encode_jpeg
 from vigie.settings import Settings, load_settings
 from vigie.streaming import supervise
 from vigie.streaming.deploy import run_status, run_stop, run_up, stream_folder
@@ -240,3 +242,16 @@ def test_without_a_source_the_settings_cameras_are_started_or_what_the_model_say
     bus = open_bus(settings.bus)
     assert {message.key for message in all_of(bus, TOPICS.annotated)} == {"front door", "gate"}
     bus.close()
+
+
+def test_the_trial_pictures_of_a_bundle_are_shown_again_and_again(
+    settings: Settings, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    bundle = shutil.copytree(tiny_bundle, tmp_path / "models" / "faces" / "1")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    (bundle / "manifest.json").write_text(json.dumps({**manifest, "trial_source": "trial"}))
+    (bundle / "trial").mkdir()
+    (bundle / "trial" / "one.jpg").write_bytes(encode_jpeg(np.zeros((96, 128, 3), np.uint8)))
+    up(settings, bundle, "")
+    wait_until(lambda: (run_status(settings).records or {})["annotated"] > 2)
+    assert set(states(settings).values()) == {"running"}
