@@ -90,9 +90,8 @@ kafka: setup  ## a single-node Apache Kafka on loopback, in runs/kafka
 stop-kafka: setup  ## end it
 	@$(VIGIE) kafka stop
 
-# Without a bus or a broker that is named, the local one is started.
-deploy-stream: setup $(if $(BUS)$(KAFKA_BOOTSTRAP_SERVERS),,kafka)  ## cameras to Kafka to detections to the live page
-	@$(VIGIE) stream up $(STREAM_OPTIONS)
+deploy-stream: setup  ## cameras to Kafka to detections to the live page
+	@$(VIGIE) stream up --start-kafka $(STREAM_OPTIONS)
 
 stream-status: setup  ## what runs and how far behind it is
 	@$(VIGIE) stream status

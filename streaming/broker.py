@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import IO
 
 from vigie.errors import BadSetting, Unavailable
-from vigie.settings import KAFKA_VARIABLE, load_settings
+from vigie.settings import KAFKA_VARIABLE, BusSettings, KafkaBus, load_settings
 from vigie.streaming.buses import KAFKA_MESSAGE_BYTES
 from vigie.streaming.jars import java, kafka_jars
 
@@ -47,6 +47,11 @@ class Broker:
 
     pid: int
     address: str
+
+
+def needs_local_kafka(bus: BusSettings, adapter: str | None = None) -> bool:
+    """Whether the bus is Kafka at its default address: nobody has named a broker."""
+    return (adapter or bus.adapter) == "kafka" and bus.kafka.bootstrap_servers == KafkaBus().bootstrap_servers
 
 
 def start_local() -> str:

@@ -108,6 +108,9 @@ def up_command(
     name: Name = "",
     bus: BusName = None,
     port: Port = None,
+    start_kafka: Annotated[
+        bool, typer.Option("--start-kafka", help="Start a broker on this machine, unless another bus or broker is set.")
+    ] = False,
     config: Config = None,
 ) -> None:
     """Start camera, worker and page in the background. Without --source: the settings' cameras, or the model's trial.
@@ -115,10 +118,14 @@ def up_command(
     Example: `vigie stream up --source door.mp4 --loop --bus embedded`
     """
     from vigie.project import project_root
+    from vigie.streaming.broker import needs_local_kafka, start_local
     from vigie.streaming.deploy import run_up
 
+    settings = _settings(config)
+    if start_kafka and needs_local_kafka(settings.bus, bus):
+        typer.echo(start_local())
     page = run_up(
-        _settings(config),
+        settings,
         root=project_root(),
         source=source,
         options=_options(option, loop=loop, watch=watch, fps=fps),
@@ -129,7 +136,7 @@ def up_command(
         port=port,
         config=config,
     )
-    typer.echo(f"the page: {page}\nwhat runs: vigie stream status\nend it: vigie stream stop")
+    typer.echo(f"the page: {page}\nwhat runs: make stream-status\nend it: make stop-stream")
 
 
 @app.command("status")

@@ -47,8 +47,8 @@ def predict(
     video_name: str = "video",
     show_progress: bool = True,
 ) -> Predicted:
-    """Fill the folder `out`: the pictures with boxes, or one video of them, and `detections.json`, which has a line
-    a frame as `schemas/detections.v1.json` describes it.
+    """Fill the folder `out`: the pictures with boxes, or one video of them, and `detections.json`, a list with
+    a frame a line as `schemas/detections.v1.json` describes it.
 
     The folder appears whole, when all is done; an earlier result of this function in its place is replaced.
 
@@ -68,6 +68,7 @@ def predict(
         finally:
             source.close()
             writer.close()
+        lines.write("\n]\n")
         if not result.frames:
             raise BadData(
                 f"none of {len(result.bad)} pictures could be read: {'; '.join(list(result.bad.values())[:3])}"
@@ -95,7 +96,7 @@ def _look_at(
             continue
         found, rgb = drawn(outcome, detector.labels)
         writer.write(found, rgb)
-        lines.write(detections_json(found, file=writer.name_of(frame.seq)) + "\n")
+        lines.write((",\n" if result.frames else "[\n") + detections_json(found, file=writer.name_of(frame.seq)))
         result.frames += 1
         result.objects.update(one.label for one in found.detections)
 

@@ -172,8 +172,8 @@ def run_predict(
 ) -> Predicted:
     """What the model sees on a source, as fast as it can; frames get the ids that `run_ingest` gives them."""
     bundle = open_bundle(model, verify=False)  # the detector verifies
-    detector = load_detector(bundle.folder, runtime=settings.worker.runtime, threads=settings.worker.threads)
     opened = open_source(source, {**options, "paced": False})
+    detector = load_detector(bundle.folder, runtime=settings.worker.runtime, threads=settings.worker.threads)
     name_of_video = NOT_IN_NAMES.sub("-", Path(source).stem)
     return predict(
         detector,

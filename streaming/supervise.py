@@ -84,9 +84,7 @@ def up(plan: Plan, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         if supervisor_of(folder):
-            raise Unavailable(
-                "a stream runs already; see it with `vigie stream status`, end it with `vigie stream stop`"
-            )
+            raise Unavailable("a stream runs already; see it with `make stream-status`, end it with `make stop-stream`")
         _clean(folder)
         record = {"programs": list(plan.programs), "facts": dict(plan.facts)}
         write_whole(folder / PLAN_FILE, json.dumps(record))

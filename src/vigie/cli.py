@@ -34,6 +34,7 @@ app.command("predict")(predict_command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result for a machine.")]
 ExperimentFile = Annotated[Path, typer.Option(help="A YAML file, see config/experiments/.", show_default=True)]
+INTERRUPTED = 130
 DEMO = Path("config/experiments/demo.yaml")
 
 
@@ -58,9 +59,10 @@ def main() -> None:
     except VigieError as error:
         sys.stderr.write(f"vigie: {error}\n")
         sys.exit(1)
-    except KeyboardInterrupt:
-        sys.stderr.write("\nvigie: interrupted; the same command goes on where it stood\n")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:  # what typer makes of Ctrl-C
+            sys.stderr.write("\nvigie: interrupted; the same command goes on where it stood\n")
+        raise
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "vigie":
             raise

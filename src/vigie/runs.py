@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vigie.errors import BadRun
+from vigie.errors import BadRun, BadSetting
 from vigie.experiment import Experiment, load_experiment
 from vigie.layouts import open_set
 from vigie.project import project_root
@@ -144,6 +144,8 @@ def run_named(name: str = "", *, experiment: str = "", voc: str = "", steps: int
     source = root / (experiment or DEMO) if experiment or not name else None
     if not name:
         name = Path(voc).resolve().name if voc and not experiment else load_experiment(root / (experiment or DEMO)).name
+    if name != Path(name).name or name.startswith("."):
+        raise BadSetting(f"NAME={name}: the name of a run is that of one folder in runs/, without a path")
     folder = load_settings(root=root).runs / name
     if source is None and not (folder / INPUTS_FILE).is_file():
         source = root / DEMO

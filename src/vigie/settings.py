@@ -231,7 +231,14 @@ def _nearest(name: str, known: Iterator[str] | Mapping[str, Any] | set[str], pla
 def _explain(problem: ErrorDetails, file: Path, given: Mapping[str, str]) -> str:
     """Where the wrong value was given, what it is, what is wrong with it."""
     place = ".".join(str(part) for part in problem["loc"])
-    variable = PREFIX + place.upper().replace(".", "__")
     message = problem["msg"][0].lower() + problem["msg"][1:]
-    where = f"environment variable {variable}" if variable in given else f"{file}: {place}"
+    words = place.upper().split(".")
+    # A variable may hold a whole section or list as JSON.
+    variables_above = [PREFIX + "__".join(words[:count]) for count in range(len(words), 0, -1)]
+    named = next((name for name in variables_above if name in given), None)
+    where = (
+        (f"environment variable {named}" + (f", {place}" if named != variables_above[0] else ""))
+        if named
+        else f"{file}: {place}"
+    )
     return f"{where}: {message}, found {problem['input']!r}"

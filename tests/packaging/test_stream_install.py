@@ -87,6 +87,6 @@ def test_a_camera_machine_detects_ten_frames(machine: Machine, tiny_bundle: Path
 
     out = machine.home / "seen"
     machine.run("-m", "vigie", "predict", str(tiny_bundle), source, "--out", str(out))
-    lines = (out / "detections.json").read_text().splitlines()
-    assert len(lines) == 10
-    assert all(json.loads(line)["detections"] for line in lines)
+    found = json.loads((out / "detections.json").read_text())
+    assert len(found) == 10
+    assert all(frame["detections"] for frame in found)

@@ -66,8 +66,8 @@ def test_every_frame_of_a_video_goes_through_kafka_and_is_seen_as_predict_sees_i
         run_stop(settings)
 
     run_predict(settings, tiny_bundle, str(video), tmp_path / "out", show_progress=False)
-    lines = (tmp_path / "out" / DETECTIONS_FILE).read_text().splitlines()
-    offline = [detections_from_json(line) for line in lines]
+    frames = json.loads((tmp_path / "out" / DETECTIONS_FILE).read_text())
+    offline = [detections_from_json(json.dumps(frame)) for frame in frames]
     bus = open_bus(settings.bus, "kafka")
     live = sorted((detections_of(message) for message in all_of(bus, topics.detections)), key=lambda found: found.seq)
     drawn = {annotated_of(message).found.frame_id for message in all_of(bus, topics.annotated)}
@@ -79,4 +79,4 @@ def test_every_frame_of_a_video_goes_through_kafka_and_is_seen_as_predict_sees_i
     assert [facts(found) for found in live] == [facts(found) for found in offline]
     assert sum(len(found.detections) for found in live) > 0
     assert drawn == {found.frame_id for found in live}
-    assert all(json.loads(line)["camera"] == "camera" for line in lines)
+    assert all(frame["camera"] == "camera" for frame in frames)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -39,8 +40,8 @@ def test_pictures_become_a_bundle_and_its_detections_by_commands_alone(tmp_path:
     by_voc = vigie("evaluate", models / "small", "--data", faces, "--out", tmp_path / "report2", "--json")
     assert json.loads(by_voc.stdout)["pictures"] == 24
     vigie("predict", models / "small", faces / "images", "--out", tmp_path / "found")
-    lines = (tmp_path / "found" / "detections.json").read_text().splitlines()
-    assert len(lines) == 24
+    frames = json.loads((tmp_path / "found" / "detections.json").read_text())
+    assert len(frames) == 24
     assert {path.suffix for path in (tmp_path / "found").iterdir()} == {".jpg", ".json"}
 
 
@@ -64,3 +65,19 @@ def test_a_package_that_is_not_installed_is_named_with_what_brings_it(tmp_path: 
     assert failed.returncode == 1
     assert "needs the package 'pandas'" in failed.stderr
     assert "vigie[train]" in failed.stderr
+
+
+def test_who_interrupts_is_told_that_the_same_command_goes_on(tmp_path: Path) -> None:
+    faces = tmp_path / "faces"
+    started = subprocess.Popen(
+        [sys.executable, "-m", "vigie", "data", "synth", str(faces), "--pictures", "100000"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert started.stderr is not None
+    assert "Drawing pictures" in started.stderr.read(20)
+    started.send_signal(signal.SIGINT)
+    told = started.stderr.read()
+    assert started.wait(timeout=60) == 130
+    assert told.endswith("\nvigie: interrupted; the same command goes on where it stood\n")
+    assert not faces.exists()

@@ -81,6 +81,16 @@ def test_nothing_is_left_of_a_run_that_could_not_be_made(tmp_path: Path, experim
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("name", ["../evil", "a/b", "/abs", ".hidden", ".."])
+def test_a_name_that_leaves_the_folder_of_the_runs_is_refused(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIE_RUNS", str(tmp_path / "runs"))
+    with pytest.raises(BadSetting, match="the name of a run is that of one folder"):
+        run_named(name)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_that_is_not_there_is_told_with_what_makes_it(tmp_path: Path) -> None:
     with pytest.raises(BadRun, match=r"make data NAME=absent"):
         load_run(tmp_path / "absent")

@@ -177,3 +177,11 @@ def test_each_section_of_the_bus_has_the_options_of_its_adapter(tmp_path: Path) 
     assert set(bus.options("embedded")) == set(embedded.Options.__dataclass_fields__)
     assert bus.options("kafka") == dataclasses.asdict(kafka.Options())
     assert bus.options("another") == {}
+
+
+def test_what_is_wrong_in_json_of_the_environment_is_told_with_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIE_CAMERAS", '[{"id": "door"}]')
+    with pytest.raises(BadSetting, match=r"^environment variable VIGIE_CAMERAS, cameras\.0\.source: field required"):
+        load_settings(root=tmp_path)

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from vigie.errors import Unavailable
-from vigie.settings import load_settings
-from vigie.streaming.broker import broker_running, start_broker, start_local, stop_broker, stop_local
+from vigie.settings import BusSettings, KafkaBus, load_settings
+from vigie.streaming.broker import broker_running, needs_local_kafka, start_broker, start_local, stop_broker, stop_local
 from vigie.streaming.jars import kafka_jars
 
 JAVA_21 = "echo 'openjdk version \"21.0.1\" 2023-10-17' >&2"
@@ -103,3 +103,21 @@ def test_a_broker_elsewhere_is_left_to_others(tmp_path: Path, monkeypatch: pytes
     assert start_local() == "the settings name the broker kafka.example:9092; none is started on this machine"
     assert stop_local() == "no Kafka of ours is running"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("adapter", "servers", "given", "needed"),
+    [
+        ("kafka", "127.0.0.1:9092", None, True),
+        ("embedded", "127.0.0.1:9092", "kafka", True),
+        ("kafka", "127.0.0.1:9092", "embedded", False),
+        ("embedded", "127.0.0.1:9092", None, False),
+        ("kafka", "127.0.0.1:1", None, False),
+        ("kafka", "broker.example:9092", None, False),
+    ],
+)
+def test_a_broker_is_started_only_where_nobody_has_named_a_bus_or_a_broker(
+    adapter: str, servers: str, given: str | None, needed: bool
+) -> None:
+    settings = BusSettings(adapter=adapter, kafka=KafkaBus(bootstrap_servers=servers))
+    assert needs_local_kafka(settings, given) is needed

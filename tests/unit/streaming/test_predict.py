@@ -39,9 +39,14 @@ def test_each_picture_of_a_folder_is_drawn_under_its_own_name(folder: Path, tmp_
     result = predicted(folder, tmp_path / "out")
     assert (result.frames, result.bad, result.objects) == (4, {}, {"left": 2, "right": 2})
     assert names_in(tmp_path / "out") == ["a.jpg", "a.png.jpg", "b.jpg", "c.jpg", "detections.json"]
-    lines = (tmp_path / "out" / "detections.json").read_text().splitlines()
-    assert [json.loads(line)["file"] for line in lines] == ["a.jpg", "a.png", "b.jpg", "c.jpg"]
-    assert [detections_from_json(line).detections[0].label for line in lines] == ["right", "left", "left", "right"]
+    frames = json.loads((tmp_path / "out" / "detections.json").read_text())
+    assert [frame["file"] for frame in frames] == ["a.jpg", "a.png", "b.jpg", "c.jpg"]
+    assert [detections_from_json(json.dumps(frame)).detections[0].label for frame in frames] == [
+        "right",
+        "left",
+        "left",
+        "right",
+    ]
 
 
 def test_a_video_becomes_a_video_of_the_same_rate_and_length(tmp_path: Path) -> None:
@@ -69,9 +74,9 @@ def test_detections_equal_those_of_the_stream(folder: Path, tmp_path: Path) -> N
     assert [message.headers["ce_id"] for message in live] == [
         detections_of(message).frame_id for message in all_of(bus, TOPICS.detections)
     ]
-    lines = (tmp_path / "out" / "detections.json").read_text().splitlines()
-    for line, message in zip(lines, live, strict=True):
-        offline, streamed = detections_from_json(line), detections_of(message)
+    frames = json.loads((tmp_path / "out" / "detections.json").read_text())
+    for frame, message in zip(frames, live, strict=True):
+        offline, streamed = detections_from_json(json.dumps(frame)), detections_of(message)
         assert (offline.frame_id, offline.seq, offline.detections) == (
             streamed.frame_id,
             streamed.seq,
