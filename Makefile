@@ -70,7 +70,7 @@ demo: setup  ## everything on drawn faces, up to the live page; SECONDS=30 check
 data train evaluate export: setup
 	@$(VIGIE) make $@ $(RUN_OPTIONS)
 
-data: ## notebook 01: VOC pictures to TFRecord
+data: ## notebook 01: annotated pictures to TFRecord
 train: ## notebook 02: records to a checkpoint
 evaluate: ## notebook 03: how good the checkpoint is
 export: ## notebook 04: the checkpoint to a model bundle in models/

@@ -63,4 +63,5 @@ def test_asking_for_names_and_loading_a_detector_imports_no_tensorflow(tiny_bund
         "import sys; from pathlib import Path; from vigie import adapters; from vigie.detectors import load_detector;"
         "adapters.names('detector'); load_detector(Path(sys.argv[1])); sys.exit('tensorflow' in sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code, str(tiny_bundle)], check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, str(tiny_bundle)], check=False, timeout=60)
+    assert done.returncode == 0

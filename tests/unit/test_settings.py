@@ -140,7 +140,7 @@ def test_a_misspelt_variable_is_named_wherever_it_stands(tmp_path: Path, monkeyp
 def test_variables_of_ours_that_are_no_settings_are_let_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in NOT_SETTINGS:
         monkeypatch.setenv(name, "1")
-    load_settings(root=tmp_path)
+    assert load_settings(root=tmp_path).web.port == 8000
 
 
 def test_a_file_that_was_named_has_to_be_there(tmp_path: Path) -> None:
