@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vigie.errors import Unavailable
+from vigie.whole import write_whole
 
 GRACE_S = 10.0
 SUPERVISOR_FILE = "supervisord.json"
@@ -79,14 +80,6 @@ def supervisor_of(folder: Path) -> Identity | None:
     except FileNotFoundError:
         return None
     return identity if identity.runs() else None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """A reader sees the old content or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
 
 
 def end(identities: Sequence[Identity], *, grace_s: float = GRACE_S) -> list[Identity]:

@@ -29,8 +29,8 @@ from vigie.streaming.processes import (
     identity_of,
     read_marker,
     supervisor_of,
-    write_whole,
 )
+from vigie.whole import write_whole
 
 logger = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vigie.training import plots
 from vigie.training.evaluation import Evaluation
+from vigie.whole import write_whole
 
 METRICS_FILE = "metrics.json"
 CURVES_FILE = "precision_recall.png"
@@ -15,7 +16,5 @@ def write_report(evaluation: Evaluation, out: Path) -> Path:
     out.mkdir(parents=True, exist_ok=True)
     plots.precision_recall(evaluation).savefig(out / CURVES_FILE, dpi=120)
     path = out / METRICS_FILE
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False) + "\n")
     return path

@@ -22,6 +22,7 @@ from vigie.errors import BadRun
 from vigie.runs import Run
 from vigie.training.losses import LOSSES_FILE
 from vigie.training.recording import OnStep
+from vigie.whole import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def train(run: Run, *, progress: bool = True, on_step: OnStep | None = None) -> 
         on_step=on_step,
     )
     done = Trained(folder, key, run.experiment.training.steps, round(time.monotonic() - begin, 1), folder / LOSSES_FILE)
-    _write(folder / TRAINED_FILE, json.dumps(_as_json(done), indent=1))
+    write_whole(folder / TRAINED_FILE, json.dumps(_as_json(done), indent=1))
     return done
 
 
@@ -129,11 +130,4 @@ def _discard_stale(folder: Path, key: str) -> None:
         key_file.unlink(missing_ok=True)
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _write(key_file, key)
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(key_file, key)

@@ -11,6 +11,7 @@ from vigie.data.doctor.findings import WHOLE_SET, Finding, Report
 from vigie.data.doctor.reading import DataSet, Pair
 from vigie.errors import BadPicture
 from vigie.pictures import Picture, encode_jpeg
+from vigie.whole import write_whole
 
 _SHOWN = 6
 _SIDE_PX = 420
@@ -34,13 +35,11 @@ def write_page(report: Report, data: DataSet, root: Path, out: Path) -> None:
     ]
     head = f"{report.pictures} pictures, {report.objects} objects: {report.errors} errors, {report.warnings} warnings"
     title = escape(f"What the doctor found in {root.resolve().name}")
-    unfinished = out.with_name(out.name + ".part")
-    unfinished.write_text(
+    write_whole(
+        out,
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
         f"<h1>{title}</h1><p>{head}</p>{''.join(sections)}</html>\n",
-        encoding="utf-8",
     )
-    unfinished.replace(out)
 
 
 def _section(code: str, found: list[Finding], pairs: dict[str, Pair], root: Path) -> str:

@@ -25,6 +25,7 @@ from vigie.progress import INTERVAL_VARIABLE, interval_s
 from vigie.project import project_root
 from vigie.runs import Run, run_named
 from vigie.settings import load_settings
+from vigie.whole import write_whole
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,7 @@ def make(step: str, *, name: str = "", experiment: str = "", voc: str = "", step
             continue
         logger.info("%d of %d: notebook %s of %s", number, wanted.index(step) + 1, current.notebook, run.folder)
         execute(project_root() / "notebooks" / f"{current.notebook}.ipynb", run.notebooks, {"name": run.name})
-        _write(current.stamp(run), _key(current, run) or "")
+        write_whole(current.stamp(run), _key(current, run) or "")
         executed.append(current.notebook)
     return run, executed
 
@@ -124,7 +125,7 @@ def execute(notebook: Path, out: Path, parameters: Mapping[str, Any]) -> Path:
     executed = nbformat.read(unfinished, as_version=4)
     _keep_last_states(executed)
     nbformat.write(executed, unfinished)
-    _write(done.with_suffix(".html"), _report(executed))
+    write_whole(done.with_suffix(".html"), _report(executed))
     unfinished.replace(done)
     logger.info("%s: %.0f s, %s", notebook.stem, time.monotonic() - started, done.with_suffix(".html"))
     return done
@@ -178,9 +179,3 @@ def _report(notebook: nbformat.NotebookNode) -> str:
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
     html, _ = HTMLExporter(exclude_input_prompt=True, exclude_output_prompt=True).from_notebook_node(shown)
     return str(html)
-
-
-def _write(path: Path, text: str) -> None:
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

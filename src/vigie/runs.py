@@ -21,6 +21,7 @@ from vigie.experiment import Experiment, load_experiment
 from vigie.layouts import open_set
 from vigie.project import project_root
 from vigie.settings import load_settings
+from vigie.whole import write_whole
 
 DEMO = "config/experiments/demo.yaml"
 EXPERIMENT_FILE = "experiment.yaml"
@@ -106,14 +107,14 @@ def open_run(
     if voc is not None:
         open_set(voc)  # a folder without pictures leaves no run behind
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / EXPERIMENT_FILE, asked.overridden(steps=steps).to_yaml())
+    write_whole(folder / EXPERIMENT_FILE, asked.overridden(steps=steps).to_yaml())
     inputs = {
         "experiment": asked.model_dump(mode="json"),
         "voc": _absolute(voc),
         "records": _absolute(records),
         "steps": steps,
     }
-    _write(folder / INPUTS_FILE, json.dumps(inputs, indent=1))
+    write_whole(folder / INPUTS_FILE, json.dumps(inputs, indent=1))
     return load_run(folder)
 
 
@@ -192,10 +193,3 @@ def _differences(before: Any, now: Any, where: str) -> list[str]:
             for difference in _differences(before.get(key), now.get(key), f"{where}.{key}")
         ]
     return [] if before == now else [f"{where} is {now!r}, it was {before!r}"]
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    unfinished = path.with_name(path.name + ".part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
