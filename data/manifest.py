@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vigie.adapters import explain
 from vigie.data.parts import PARTS, Part
 from vigie.errors import BadData
+from vigie.experiment import Split
 
 FILE = "manifest.json"
 
@@ -48,9 +49,7 @@ class Manifest(_Facts):
     source: str = Field(description="name of the folder that the pictures came from")
     source_hash: str = Field(description="see `vigie.data.prepare.source_hash`")
     classes: tuple[str, ...] = Field(description="ids count from 1 in this order")
-    seed: int
-    validation_share: float
-    test_share: float
+    split: Split
     parts: dict[Part, PartFacts]
     clipped: tuple[ClippedBox, ...]
     unannotated: int = Field(description="pictures that no label file stands for; they are left out")

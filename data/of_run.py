@@ -7,6 +7,7 @@ from vigie.data.prepare import prepare
 from vigie.data.source import source_hash
 from vigie.data.synthetic import write_set
 from vigie.errors import BadData
+from vigie.experiment import Split
 from vigie.runs import Run
 
 logger = logging.getLogger(__name__)
@@ -31,17 +32,17 @@ def records_of(run: Run, *, progress: bool = True) -> Manifest:
         except BadData as error:
             logger.info("preparing again: %s", error)
         else:
-            if (manifest.source_hash, manifest.classes, manifest.seed) == _wanted(run):
+            if (manifest.source_hash, manifest.classes, manifest.split) == _wanted(run):
                 logger.info("already prepared: records=%s", run.records)
                 return manifest
     return prepare(
         run.pictures,
         run.records,
         classes=run.experiment.classes,
-        seed=run.experiment.split_seed,
+        split=run.experiment.split,
         progress=progress,
     )
 
 
-def _wanted(run: Run) -> tuple[str, tuple[str, ...], int]:
-    return source_hash(run.pictures), run.experiment.classes, run.experiment.split_seed
+def _wanted(run: Run) -> tuple[str, tuple[str, ...], Split]:
+    return source_hash(run.pictures), run.experiment.classes, run.experiment.split

@@ -6,7 +6,6 @@ TensorFlow is loaded only when records are written or read.
 # ruff: noqa: PLC0415
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -15,16 +14,15 @@ import pandas as pd
 
 from vigie.data.atomic import whole_folder
 from vigie.data.manifest import FILE, ClippedBox, Manifest, PartFacts, file_facts, load_manifest, part_files
-from vigie.data.parallel import in_order
 from vigie.data.parts import PARTS, Part, Sample
 from vigie.data.quiet import quiet_tensorflow
+from vigie.data.shards import write_records
 from vigie.data.source import Source, read_set, read_sources, source_hash
-from vigie.data.split import split
+from vigie.data.split import split as deal
 from vigie.domain import Box
 from vigie.errors import BadData, BadSetting
+from vigie.experiment import Split
 from vigie.layouts import open_set
-from vigie.pictures import Picture
-from vigie.progress import progress as progress_bar
 from vigie.voc import corners
 
 __all__ = ["PARTS", "Manifest", "Part", "Sample", "load_manifest", "part_files", "prepare", "read_part", "read_set",
@@ -32,6 +30,7 @@ __all__ = ["PARTS", "Manifest", "Part", "Sample", "load_manifest", "part_files",
 
 logger = logging.getLogger(__name__)
 LABEL_MAP = "label_map.pbtxt"
+_SPLIT = Split()
 COLUMNS = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
 
 
@@ -40,30 +39,28 @@ def prepare(
     out: Path,
     *,
     classes: Sequence[str],
-    seed: int,
-    validation_share: float = 0.15,
-    test_share: float = 0.15,
+    split: Split = _SPLIT,
     pictures_per_shard: int = 256,
     progress: bool = True,
 ) -> Manifest:
     """Check, split and write; older records at `out` are replaced once the new ones are whole.
 
-    `classes` is the order of the label map. The same pictures, classes, seed and shares give the same bytes.
+    `classes` is the order of the label map. The same pictures, classes and split give the same bytes.
 
     Raises:
         BadSetting: classes or shares that make no sense.
         BadData, BadAnnotation, BadPicture: what is wrong with the set, up to 20 problems at once; or it is too small.
     """
-    _check_asked(classes, validation_share, test_share, pictures_per_shard)
+    _check_asked(classes, pictures_per_shard)
     hashed = source_hash(voc)
     sources = read_sources(voc, classes, progress=progress)
     labels = [frozenset(labelled.label for labelled in source.objects) for source in sources]
-    indices = split([PurePosixPath(source.name).stem for source in sources], labels, seed=seed,
-                    validation_share=validation_share, test_share=test_share)  # fmt: skip
+    names = [PurePosixPath(source.name).stem for source in sources]
+    indices = deal(names, labels, seed=split.seed, validation_share=split.validation, test_share=split.test)
     parts = {part: [sources[index] for index in indices[part]] for part in PARTS}
     _check_parts(voc, parts, classes)
     with whole_folder(out, marker=FILE) as folder:
-        shards = _write_records(folder, parts, classes, pictures_per_shard, progress=progress)
+        shards = write_records(folder, parts, classes, pictures_per_shard, progress=progress)
         (folder / LABEL_MAP).write_text(label_map(classes), encoding="utf-8")
         for part in PARTS:
             label_table(parts[part]).to_csv(folder / f"{part}_labels.csv", index=False)
@@ -72,9 +69,7 @@ def prepare(
             source=voc.resolve().name,
             source_hash=hashed,
             classes=tuple(classes),
-            seed=seed,
-            validation_share=validation_share,
-            test_share=test_share,
+            split=split,
             parts={part: _facts(parts[part], classes, shards[part]) for part in PARTS},
             clipped=_clipped(sources),
             unannotated=len(open_set(voc).pictures) - len(sources),
@@ -109,15 +104,10 @@ def label_table(sources: Sequence[Source]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _check_asked(classes: Sequence[str], validation_share: float, test_share: float, per_shard: int) -> None:
+def _check_asked(classes: Sequence[str], per_shard: int) -> None:
     strange = [name for name in classes if not name or name != name.strip() or not name.isprintable()]
     if not classes or strange or len(set(classes)) < len(classes):
         raise BadSetting(f"classes: expected one or more different names, found {list(classes)}")
-    if not (validation_share > 0 and test_share > 0 and validation_share + test_share < 1):
-        raise BadSetting(
-            f"validation_share {validation_share} and test_share {test_share}: both have to be above 0 "
-            "and leave something for training"
-        )
     if per_shard < 1:
         raise BadSetting(f"pictures_per_shard: expected at least 1, found {per_shard}")
 
@@ -140,36 +130,6 @@ def _check_parts(root: Path, parts: dict[Part, list[Source]], classes: Sequence[
             logger.warning(
                 "no picture of a part shows a class, its figures will be missing: part=%s class=%s", part, name
             )
-
-
-def _write_records(
-    folder: Path, parts: dict[Part, list[Source]], classes: Sequence[str], per_shard: int, *, progress: bool
-) -> dict[Part, list[str]]:
-    """Returns the names of the shards; at most a few pictures are in memory at a time."""
-    quiet_tensorflow()
-    from vigie.data.tfrecords import example, write_shard
-
-    total = sum(len(sources) for sources in parts.values())
-    shards: dict[Part, list[str]] = {part: [] for part in PARTS}
-    with progress_bar(total=total, description="Writing records", unit="picture", show=progress) as bar:
-        for part, sources in parts.items():
-            count = math.ceil(len(sources) / per_shard)
-            for number in range(count):
-                mine = sources[number::count]
-
-                def examples(mine: list[Source] = mine) -> Iterator[bytes]:
-                    for source, jpeg in zip(mine, in_order(_jpeg, mine), strict=True):
-                        yield example(source, jpeg, classes)
-                        bar.update()
-
-                name = f"{part}-{number:05d}-of-{count:05d}.tfrecord"
-                write_shard(folder / name, examples())
-                shards[part].append(name)
-    return shards
-
-
-def _jpeg(source: Source) -> bytes:
-    return Picture.from_file(source.path).jpeg()
 
 
 def _facts(sources: Sequence[Source], classes: Sequence[str], shards: Sequence[str]) -> PartFacts:

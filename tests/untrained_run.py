@@ -42,7 +42,7 @@ def untrained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     (folder / "untrained.yaml").write_text(EXPERIMENT)
     run = open_run(folder / "untrained", experiment=folder / "untrained.yaml")
     write_set(run.pictures, pictures=40, seed=3, width=160, height=120, progress=False)
-    prepare(run.pictures, run.records, classes=run.experiment.classes, seed=1, progress=False)
+    prepare(run.pictures, run.records, classes=run.experiment.classes, progress=False)
     _checkpoint(run)
     return run
 

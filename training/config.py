@@ -126,9 +126,9 @@ def _parser(experiment: Experiment, *, training: bool) -> retinanet.Parser:
         return retinanet.Parser(pad=False, keep_aspect_ratio=False)
     augmentation = experiment.augmentation
     return retinanet.Parser(
-        aug_rand_hflip=augmentation.flip,
-        aug_scale_min=augmentation.scale_min,
-        aug_scale_max=augmentation.scale_max,
+        aug_rand_hflip=augmentation.flip > 0,
+        aug_scale_min=augmentation.scale_min if augmentation.scale else 1.0,
+        aug_scale_max=augmentation.scale_max if augmentation.scale else 1.0,
         pad=False,
         keep_aspect_ratio=False,
     )

@@ -158,7 +158,7 @@ def data_prepare(
     from vigie.experiment import load_experiment
 
     asked = load_experiment(experiment)
-    manifest = prepare(voc, out, classes=asked.classes, seed=asked.split_seed)
+    manifest = prepare(voc, out, classes=asked.classes, split=asked.split)
     say(manifest.model_dump(mode="json"), as_json=True) if as_json else say({"records": out}, as_json=False)
 
 

@@ -44,24 +44,71 @@ class Schedule(_Section):
     seed: int = 1
 
 
-class Augmentation(_Section):
-    """What the input pipeline does to a training picture."""
+class Split(_Section):
+    """Which pictures are for training, for validation and for the test at the end."""
 
-    flip: bool = True
+    seed: int = 1
+    validation: float = Field(default=0.15, gt=0, lt=1, description="share of the pictures")
+    test: float = Field(default=0.15, gt=0, lt=1, description="share of the pictures")
+    lists: str = Field(
+        default="auto",
+        description="auto: the set's own ImageSets/Main where it has them, else drawn; none: always drawn; "
+        "or a folder with train.txt, val.txt and test.txt, or a CSV of filename and part",
+    )
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError(f"validation {self.validation} and test {self.test} leave nothing to train on")
+        return self
+
+
+class Balance(_Section):
+    """What is done for classes that few pictures show. No picture is copied."""
+
+    method: Literal["none", "repeat_factors", "class_weights"] = Field(
+        default="none",
+        description="repeat_factors: pictures of rare classes are seen more often; class_weights: they count for more",
+    )
+    threshold: float = Field(
+        default=0.3, gt=0, le=1, description="a class on a smaller share of the pictures is rare (LVIS's t)"
+    )
+
+
+Chance = Annotated[float, Field(ge=0, le=1, strict=True)]
+
+
+class Augmentation(_Section):
+    """What the input pipeline does to a training picture, anew each time. Plain numbers are probabilities; 0 is off."""
+
+    flip: Chance = Field(default=0.5, description="mirrored, left to right")
+    crop: Chance = Field(default=0.0, description="SSD's random crop")
+    crop_min_overlaps: tuple[float, ...] = Field(
+        default=(0.1, 0.3, 0.5, 0.7, 0.9), min_length=1, description="IoU of the crop with an object, one is drawn"
+    )
+    scale: Chance = Field(default=1.0, description="smaller or larger")
     scale_min: float = Field(default=0.8, gt=0, le=1)
     scale_max: float = Field(default=1.25, ge=1)
+    colour: Chance = Field(default=0.0, description="brightness, contrast, saturation and hue")
+    colour_strength: float = Field(default=0.2, gt=0, le=1)
+    blur: Chance = Field(default=0.0, description="Gaussian")
+    blur_max_sigma_px: float = Field(default=1.5, gt=0, le=5, description="at the input size")
+    jpeg: Chance = Field(default=0.0, description="the noise of a low JPEG quality")
+    jpeg_min_quality: int = Field(default=40, ge=5, le=95)
+    mosaic: Chance = Field(default=0.0, description="four pictures in one")
 
 
 class Experiment(_Section):
-    """Classes, model, schedule and augmentation. Frozen; `overridden` makes another."""
+    """Classes, model, schedule, split, balance and augmentation. Frozen; `overridden` makes another."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     data: Literal["synthetic"] | None = Field(default=None, description="the set to draw where none is given")
     classes: tuple[Label, ...] = Field(min_length=1, description="in the order of the model's outputs")
     model: ModelSpec = ModelSpec()
     training: Schedule
+    split: Split = Split()
+    balance: Balance = Balance()
     augmentation: Augmentation = Augmentation()
-    split_seed: int = Field(default=1, description="which pictures are for training, validation and test")
 
     @model_validator(mode="after")
     def _classes_differ(self) -> Self:

@@ -63,11 +63,11 @@ class Run:
 
     def data_key(self, source_hash: str) -> str:
         """Names everything that the records depend on."""
-        return _digest(source_hash, self.experiment.digest("classes", "split_seed"))
+        return _digest(source_hash, self.experiment.digest("classes", "split"))
 
     def training_key(self, data_key: str) -> str:
         """Names everything that the weights depend on."""
-        return _digest(data_key, self.experiment.digest("classes", "model", "training", "augmentation"))
+        return _digest(data_key, self.experiment.digest("classes", "model", "training", "balance", "augmentation"))
 
 
 def _digest(*parts: str) -> str:

@@ -27,7 +27,7 @@ FACE = Box(30, 12, 54, 40)
 
 
 def prepared(root: Path, out: Path) -> tuple[Manifest, dict[str, Sample]]:
-    manifest = prepare(root, out, classes=LABELS, seed=1, progress=False)
+    manifest = prepare(root, out, classes=LABELS, progress=False)
     return manifest, {sample.filename: sample for part in PARTS for sample in read_part(out, part)}
 
 

@@ -21,11 +21,12 @@ from vigie.cartoons import LABELS
 from vigie.data.prepare import PARTS, Manifest, label_map, load_manifest, part_files, prepare, read_part, source_hash
 from vigie.domain import Box, LabelledBox
 from vigie.errors import BadAnnotation, BadData, BadPicture, BadSetting
+from vigie.experiment import Split
 from vigie.pictures import Picture
 
 
 def prepared(root: Path, out: Path, **changes: object) -> Manifest:
-    asked: dict[str, object] = {"classes": LABELS, "seed": 1, "pictures_per_shard": 8, "progress": False}
+    asked: dict[str, object] = {"classes": LABELS, "pictures_per_shard": 8, "progress": False}
     return prepare(root, out, **(asked | changes))  # type: ignore[arg-type]
 
 
@@ -91,7 +92,7 @@ def test_the_same_pictures_and_seed_give_the_same_bytes_and_another_seed_another
     cartoon_set: Path, tmp_path: Path
 ) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        prepared(cartoon_set, tmp_path / name, seed=seed)
+        prepared(cartoon_set, tmp_path / name, split=Split(seed=seed))
     assert digest(tmp_path / "a") == digest(tmp_path / "b")
     assert digest(tmp_path / "a")["train_labels.csv"] != digest(tmp_path / "c")["train_labels.csv"]
 
@@ -100,7 +101,7 @@ def test_the_bytes_are_the_same_in_another_process(cartoon_set: Path, tmp_path: 
     prepared(cartoon_set, tmp_path / "here")
     code = (
         "import sys; from pathlib import Path; from vigie.data.prepare import prepare\n"
-        f"prepare(Path(sys.argv[1]), Path(sys.argv[2]), classes={LABELS!r}, seed=1,\n"
+        f"prepare(Path(sys.argv[1]), Path(sys.argv[2]), classes={LABELS!r},\n"
         "        pictures_per_shard=8, progress=False)"
     )
     environment = {**os.environ, "PYTHONHASHSEED": "7"}
@@ -297,13 +298,10 @@ def test_too_few_pictures_and_a_class_that_no_picture_shows_are_refused(small_se
         ({"classes": ("a", "a")}, r"found \['a', 'a'\]"),
         ({"classes": ("a", " b")}, "expected one or more different names"),
         ({"classes": ("a\nb",)}, "expected one or more different names"),
-        ({"validation_share": 0.0}, "validation_share 0.0 and test_share 0.15: both have to be above 0"),
-        ({"validation_share": 0.5, "test_share": 0.5}, "leave something for training"),
-        ({"validation_share": float("nan")}, "validation_share nan"),
         ({"pictures_per_shard": 0}, "expected at least 1, found 0"),
     ],
 )
-def test_classes_and_shares_that_make_no_sense_are_refused(
+def test_classes_and_sizes_that_make_no_sense_are_refused(
     cartoon_set: Path, tmp_path: Path, changes: dict[str, object], message: str
 ) -> None:
     with pytest.raises(BadSetting, match=message):
@@ -358,7 +356,7 @@ def test_a_run_killed_in_the_middle_leaves_nothing_taken_for_whole_and_the_next_
             write(path, examples)
             time.sleep(60)
         tfrecords.write_shard = slowly
-        module.prepare(Path(sys.argv[1]), Path(sys.argv[2]), classes={LABELS!r}, seed=1, progress=False)
+        module.prepare(Path(sys.argv[1]), Path(sys.argv[2]), classes={LABELS!r}, progress=False)
     """)
     process = subprocess.Popen([sys.executable, "-c", code, str(cartoon_set), str(out)])
     try:

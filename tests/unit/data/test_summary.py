@@ -12,7 +12,7 @@ from vigie.errors import BadData
 @pytest.fixture(scope="module")
 def records(cartoon_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest]:
     out = tmp_path_factory.mktemp("summary") / "records"
-    return out, prepare(cartoon_set, out, classes=LABELS, seed=1, progress=False)
+    return out, prepare(cartoon_set, out, classes=LABELS, progress=False)
 
 
 def test_the_tables_count_what_the_manifest_counts(records: tuple[Path, Manifest]) -> None:

@@ -48,7 +48,7 @@ def example(**changes: list) -> dict[str, list]:
 
 
 def test_what_was_prepared_comes_back_with_its_bytes_and_its_boxes(cartoon_set: Path, tmp_path: Path) -> None:
-    prepare(cartoon_set, tmp_path / "records", classes=LABELS, seed=1, progress=False)
+    prepare(cartoon_set, tmp_path / "records", classes=LABELS, progress=False)
     out = unpack(tmp_path / "records", tmp_path / "voc", progress=False)
     wanted = {s.filename: s for part in PARTS for s in read_part(tmp_path / "records", part)}
     found = {s.filename: s for s in read_set(out)}

@@ -32,7 +32,7 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     experiment = folder / "tiny.yaml"
     experiment.write_text(yaml.safe_dump(TINY))
     run = open_run(folder / "tiny", experiment=experiment, voc=pictures)
-    prepare(run.pictures, run.records, classes=run.experiment.classes, seed=run.experiment.split_seed, progress=False)
+    prepare(run.pictures, run.records, classes=run.experiment.classes, split=run.experiment.split, progress=False)
     return run
 
 
