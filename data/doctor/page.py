@@ -15,37 +15,44 @@ from vigie.whole import write_whole
 
 _SHOWN = 6
 _SIDE_PX = 420
+_PAGE_STYLE = "body{max-width:1320px;margin:2em auto;padding:0 1em}"
 _STYLE = """
-body{font:15px/1.45 system-ui,sans-serif;max-width:1320px;margin:2em auto;padding:0 1em;color:#222}
-h2{margin:2em 0 .2em;border-top:1px solid #ccc;padding-top:.8em}
-.error{color:#b00020}.warning{color:#8a5a00}
-.places{display:flex;flex-wrap:wrap;gap:1em}figure{margin:0;max-width:420px}
-svg{width:100%;background:#eee}figcaption{font-size:13px;overflow-wrap:anywhere}
-rect{fill:none;stroke:#5ad;vector-effect:non-scaling-stroke;stroke-width:1.5}rect.named{stroke:#e00;stroke-width:3}
+.doctor{font:15px/1.45 system-ui,sans-serif;color:#222;background:#fff}
+.doctor h2{margin:2em 0 .2em;border-top:1px solid #ccc;padding-top:.8em;font-size:1.3em}
+.doctor .error{color:#b00020}.doctor .warning{color:#8a5a00}
+.doctor .places{display:flex;flex-wrap:wrap;gap:1em}.doctor figure{margin:0;max-width:420px}
+.doctor svg{width:100%;background:#eee}.doctor figcaption{font-size:13px;overflow-wrap:anywhere}
+.doctor rect{fill:none;stroke:#5ad;vector-effect:non-scaling-stroke;stroke-width:1.5}
+.doctor rect.named{stroke:#e00;stroke-width:3}
 """
 
 
 def write_page(report: Report, data: DataSet, root: Path, out: Path) -> None:
     """Write the report of the set at `root` to `out`, whole or not at all."""
-    pairs = {pair.labels.name: pair for pair in data.pairs}
-    pairs |= {pair.picture.name: pair for pair in data.pairs if pair.picture is not None}
-    sections = [
-        _section(code, list(group), pairs, root)
-        for code, group in groupby(report.findings, key=lambda found: found.code)
-    ]
-    head = f"{report.pictures} pictures, {report.objects} objects: {report.errors} errors, {report.warnings} warnings"
     title = escape(f"What the doctor found in {root.resolve().name}")
     write_whole(
         out,
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"<h1>{title}</h1><p>{head}</p>{''.join(sections)}</html>\n",
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_PAGE_STYLE}</style>'
+        f"<h1>{title}</h1>{as_html(report, data, root)}</html>\n",
     )
 
 
-def _section(code: str, found: list[Finding], pairs: dict[str, Pair], root: Path) -> str:
+def as_html(report: Report, data: DataSet, root: Path, *, shown: int = _SHOWN) -> str:
+    """The report to stand in a page or a notebook: each code with its first `shown` places and their pictures."""
+    pairs = {pair.labels.name: pair for pair in data.pairs}
+    pairs |= {pair.picture.name: pair for pair in data.pairs if pair.picture is not None}
+    sections = [
+        _section(code, list(group), pairs, root, shown)
+        for code, group in groupby(report.findings, key=lambda found: found.code)
+    ]
+    head = f"{report.pictures} pictures, {report.objects} objects: {report.errors} errors, {report.warnings} warnings"
+    return f'<div class="doctor"><style>{_STYLE}</style><p>{head}</p>{"".join(sections)}</div>'
+
+
+def _section(code: str, found: list[Finding], pairs: dict[str, Pair], root: Path, shown: int) -> str:
     first = found[0]
-    figures = "".join(_figure(one, pairs.get(one.file), root) for one in found[:_SHOWN])
-    more = f"<p>and {len(found) - _SHOWN} more</p>" if len(found) > _SHOWN else ""
+    figures = "".join(_figure(one, pairs.get(one.file), root) for one in found[:shown])
+    more = f"<p>and {len(found) - shown} more</p>" if len(found) > shown else ""
     return (
         f'<h2><span class="{first.severity}">{first.severity}</span> {code}: {len(found)}</h2>'
         f"<p>Effect: {escape(first.effect)}.<br>Repair: {escape(first.repair)}.</p>"
