@@ -31,9 +31,9 @@ def picture_counts(manifest: Manifest) -> pd.DataFrame:
     )
 
 
-def box_sizes(records: Path, input_width: int, input_height: int) -> pd.DataFrame:
-    """A row a box: part, class, and width, height and side (root of the area) in pixels of a detector's input
-    that pictures are stretched to.
+def boxes_at_input(records: Path, input_width: int, input_height: int) -> pd.DataFrame:
+    """A row a box in pixels of a detector's input that pictures are stretched to: part, class, left, top, right and
+    bottom from 0, width, height and side (root of the area).
 
     Raises:
         BadData: the records are missing or half-made.
@@ -41,15 +41,21 @@ def box_sizes(records: Path, input_width: int, input_height: int) -> pd.DataFram
     classes = load_manifest(records).classes
     tables = [pd.read_csv(records / f"{part}_labels.csv").assign(part=part) for part in PARTS]
     boxes = pd.concat(tables, ignore_index=True)
-    width_px = (boxes["xmax"] - boxes["xmin"] + 1) * input_width / boxes["width"]
-    height_px = (boxes["ymax"] - boxes["ymin"] + 1) * input_height / boxes["height"]
+    across, down = input_width / boxes["width"], input_height / boxes["height"]
+    # VOC's corners count from 1, the last pixel included.
+    left, right = (boxes["xmin"] - 1) * across, boxes["xmax"] * across
+    top, bottom = (boxes["ymin"] - 1) * down, boxes["ymax"] * down
     return pd.DataFrame(
         {
             "part": boxes["part"],
             "class": pd.Categorical(boxes["class"], categories=list(classes)),
-            "width_px": width_px,
-            "height_px": height_px,
-            "side_px": (width_px * height_px) ** 0.5,
+            "left_px": left,
+            "top_px": top,
+            "right_px": right,
+            "bottom_px": bottom,
+            "width_px": right - left,
+            "height_px": bottom - top,
+            "side_px": ((right - left) * (bottom - top)) ** 0.5,
         }
     )
 

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from vigie import voc
+from vigie.anchors import AnchorSpec
 from vigie.cartoons import LABELS
 from vigie.data import plots, summary
 from vigie.data.prepare import PARTS, Manifest, prepare, read_set
@@ -30,14 +32,16 @@ def test_the_tables_count_what_the_manifest_counts(records: tuple[Path, Manifest
 
 def test_box_sizes_are_those_at_the_detectors_input(records: tuple[Path, Manifest], cartoon_set: Path) -> None:
     out, _ = records
-    sizes = summary.box_sizes(out, 80, 120)
+    sizes = summary.boxes_at_input(out, 80, 120)
     boxes = [o.box for path in (cartoon_set / "annotations").iterdir() for o in voc.read_annotation(path).objects]
     assert len(sizes) == len(boxes)
     assert sizes["width_px"].sum() == pytest.approx(sum(box.width for box in boxes) / 2)
     assert sizes["height_px"].sum() == pytest.approx(sum(box.height for box in boxes))
+    assert sorted(sizes["left_px"] * 2) == pytest.approx(sorted(box.left for box in boxes))
+    assert sorted(sizes["bottom_px"]) == pytest.approx(sorted(box.bottom for box in boxes))
     assert list(sizes["class"].cat.categories) == list(LABELS)
     with pytest.raises(BadData, match="holds no records"):
-        summary.box_sizes(out / "nowhere", 80, 120)
+        summary.boxes_at_input(out / "nowhere", 80, 120)
 
 
 def test_the_figures_show_every_class_and_picture(records: tuple[Path, Manifest]) -> None:
@@ -49,8 +53,27 @@ def test_the_figures_show_every_class_and_picture(records: tuple[Path, Manifest]
     assert sorted(round(bar.get_height()) for bar in bars.patches) == sorted(
         count for part in PARTS for count in manifest.parts[part].boxes.values()
     )
-    histogram = plots.box_sizes(summary.box_sizes(out, 160, 120))
-    assert [text.get_text() for text in histogram.axes[0].get_legend().get_texts()] == list(LABELS)
+    histogram = plots.box_sizes(summary.boxes_at_input(out, 160, 120))
+    assert [text.get_text() for text in histogram.legends[0].get_texts()] == list(LABELS)
+
+
+def test_positions_shapes_and_anchors_are_those_of_known_boxes() -> None:
+    # A wide box of 40 x 20 in the upper left corner, eight times.
+    boxes = pd.DataFrame({"class": pd.Categorical(["car"] * 8), "left_px": 0.0, "top_px": 0.0, "right_px": 40.0,
+                          "bottom_px": 20.0, "width_px": 40.0, "height_px": 20.0, "side_px": 800**0.5})  # fmt: skip
+    everywhere, cars = plots.positions(boxes, 64, 64).axes[:2]
+    heat = everywhere.images[0].get_array()
+    assert heat is not None
+    assert (heat[:20, :40] == 1).all()
+    assert heat.sum() == 20 * 40
+    assert cars.get_title() == "car: 8 boxes"
+    shapes = plots.aspect_ratios(boxes, AnchorSpec(aspect_ratios=(1.0, 2.0))).axes[0]
+    assert "median 2.00" in shapes.get_title()
+    assert [line.get_xdata()[0] for line in shapes.lines] == [0, 1]
+    fitting = AnchorSpec(min_level=3, max_level=3, scales=1, aspect_ratios=(2.0,), size=800**0.5 / 8)
+    tall = fitting.model_copy(update={"aspect_ratios": (0.25,)})
+    assert "100% of the boxes" in plots.anchor_match(boxes, fitting, 64, 64).axes[0].get_title()
+    assert "0% of the boxes" in plots.anchor_match(boxes, tall, 64, 64).axes[0].get_title()
 
 
 def test_a_voc_folder_is_read_as_samples_without_records(cartoon_set: Path) -> None:
