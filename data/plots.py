@@ -153,9 +153,9 @@ def anchor_match(boxes: pd.DataFrame, spec: AnchorSpec, input_width: int, input_
     bins = pd.cut(boxes["side_px"], _SIDES_PX, labels=_SIDE_NAMES)
     shares = pd.Series(matched, index=boxes.index).groupby(bins, observed=False).agg(["mean", "size"])
     bars = right.bar(shares.index.astype(str), shares["mean"].fillna(0), color=_colour(3))
-    said = [f"{share:.0%} of {size}" if size else "none" for share, size in shares.itertuples(index=False)]
+    said = [f"{share:.0%}\nof {size}" if size else "none" for share, size in shares.itertuples(index=False)]
     right.bar_label(bars, said, fontsize=8)
-    right.set(ylim=(0, 1.1), xlabel="side of the box at the input, pixels", ylabel="share matched",
+    right.set(ylim=(0, 1.2), xlabel="side of the box at the input, pixels", ylabel="share matched",
               title="Matched boxes by size")  # fmt: skip
     right.yaxis.set_major_formatter(PercentFormatter(1))
     for axes in (left, right):
