@@ -1,17 +1,23 @@
-"""COCO's metrics by pycocotools, from boxes in pixels; what it prints is swallowed."""
+"""COCO's and VOC's average precision and COCO's average recall, counted as pycocotools counts.
 
-import contextlib
-import io
+The tests hold pycocotools beside it: the difference is under 1e-9. It is not the engine, because all other measures
+and the bootstrap need the matching itself, see `vigie.training.metrics.matching`.
+"""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 
-from vigie.domain import Box, Detection, LabelledBox
+from vigie.training.metrics.matching import (
+    COCO_AREAS,
+    IOU_50,
+    IOU_THRESHOLDS,
+    MOST_DETECTIONS,
+    Flags,
+    Floats,
+    LabelMatches,
+)
 
 TWELVE = (
     "mAP", "mAP50", "mAP75", "mAP_small", "mAP_medium", "mAP_large",
@@ -20,17 +26,11 @@ TWELVE = (
 """COCO's summary in its order: average precision over IoU .5 to .95, at .5, at .75, of areas under 32**2, up to 96**2
 and above pixels of the original; average recall with 1, 10 and 100 detections a picture, and by area."""
 
-RECALLS: npt.NDArray[np.float64] = np.linspace(0, 1, 101)
-_ALL_AREAS, _MOST_DETECTIONS, _IOU_50 = 0, -1, 0
-_NOTHING_TO_FIND = -1
-
-
-@dataclass(frozen=True, slots=True)
-class PictureResult:
-    """What is on a picture, and what was found on it."""
-
-    truth: Sequence[LabelledBox]
-    found: Sequence[Detection]
+RECALLS: Floats = np.linspace(0, 1, 101)
+_IOU_75 = 5
+_ALL_AREAS = 0
+_FEW_DETECTIONS = (1, 10)
+_NOTHING_TO_FIND = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,80 +38,114 @@ class CocoNumbers:
     """`precision` and `scores` are IoU thresholds x RECALLS x labels, for all areas and 100 detections a picture.
 
     `precision` is -1 for a label that has no true box; `scores` are those from which on a recall is reached.
+    `recall` is IoU thresholds x labels, that of all 100 detections; -1 where there is no true box.
+    `voc_ap50` is a number a label: the area under the whole curve, every point of it (VOC 2010 and later).
     """
 
     summary: dict[str, float | None]
-    precision: npt.NDArray[np.float64]
-    scores: npt.NDArray[np.float64]
+    precision: Floats
+    scores: Floats
+    recall: Floats
+    voc_ap50: tuple[float | None, ...]
 
     def average_precision(self, label: int) -> float | None:
         """Over IoU .5 to .95; None without a true box."""
         return _mean(self.precision[:, :, label])
 
     def average_precision_50(self, label: int) -> float | None:
-        return _mean(self.precision[_IOU_50, :, label])
+        return _mean(self.precision[IOU_50, :, label])
 
-    def curve_50(self, label: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    def average_recall(self, label: int) -> float | None:
+        """Over IoU .5 to .95, with 100 detections a picture; None without a true box."""
+        return _mean(self.recall[:, label])
+
+    def curve_50(self, label: int) -> tuple[Floats, Floats]:
         """Precision and score at each of RECALLS, at IoU .5."""
-        return self.precision[_IOU_50, :, label], self.scores[_IOU_50, :, label]
+        return self.precision[IOU_50, :, label], self.scores[IOU_50, :, label]
 
 
-def coco_numbers(results: Sequence[PictureResult], labels: Sequence[str]) -> CocoNumbers:
-    """Labels that are not in `labels` are not counted, on either side."""
-    number_of = {label: number for number, label in enumerate(labels, start=1)}
-    base = {
-        "images": [{"id": picture} for picture in range(1, len(results) + 1)],
-        "categories": [{"id": number, "name": label} for label, number in number_of.items()],
-    }
-    truth, found = [], []
-    for picture, result in enumerate(results, start=1):
-        truth += [
-            _annotation(picture, number_of[marked.label], marked.box)
-            for marked in result.truth
-            if marked.label in number_of
-        ]
-        found += [
-            {**_annotation(picture, number_of[detection.label], detection.box), "score": detection.score}
-            for detection in result.found
-            if detection.label in number_of
-        ]
-    with contextlib.redirect_stdout(io.StringIO()):
-        evaluator = COCOeval(_coco(base, truth), _coco(base, found), "bbox")
-        evaluator.evaluate()
-        evaluator.accumulate()
-        evaluator.summarize()
-    summary = {name: _known(float(value)) for name, value in zip(TWELVE, evaluator.stats, strict=True)}
-    precision, scores = (
-        np.asarray(evaluator.eval[name])[:, :, :, _ALL_AREAS, _MOST_DETECTIONS] for name in ("precision", "scores")
+def coco_numbers(matches: Sequence[LabelMatches]) -> CocoNumbers:
+    """`matches` are those of all labels, in COCO_AREAS."""
+    by_area = [[_curves(found, area) for found in matches] for area in range(len(COCO_AREAS))]
+    precision = [np.stack([curves.precision for curves in area], axis=-1) for area in by_area]
+    recall = [np.stack([curves.recall for curves in area], axis=-1) for area in by_area]
+    few = [
+        np.stack([_curves(found, _ALL_AREAS, most).recall for found in matches], axis=-1) for most in _FEW_DETECTIONS
+    ]
+    values = [
+        _mean(precision[_ALL_AREAS]),
+        _mean(precision[_ALL_AREAS][IOU_50]),
+        _mean(precision[_ALL_AREAS][_IOU_75]),
+        *(_mean(area) for area in precision[1:]),
+        *(_mean(found) for found in few),
+        *(_mean(area) for area in recall),
+    ]
+    return CocoNumbers(
+        summary=dict(zip(TWELVE, values, strict=True)),
+        precision=precision[_ALL_AREAS],
+        scores=np.stack([curves.scores for curves in by_area[_ALL_AREAS]], axis=-1),
+        recall=recall[_ALL_AREAS],
+        voc_ap50=tuple(voc_average_precision(found) for found in matches),
     )
-    return CocoNumbers(summary, precision, scores)
 
 
-def _annotation(picture: int, category: int, box: Box) -> dict[str, Any]:
-    return {
-        "image_id": picture,
-        "category_id": category,
-        "bbox": [box.left, box.top, box.width, box.height],
-        "area": box.area,
-        "iscrowd": 0,
-    }
+def voc_average_precision(matches: LabelMatches) -> float | None:
+    """The area under precision over recall at IoU .5, all points; None without a true box.
+
+    Everingham et al., The PASCAL VOC Challenge 2012 development kit, 3.4.1; before 2010 it was 11 points.
+    The matching is COCO's: VOC's own lets a detection look at its best box only, also when that is taken.
+    """
+    if not matches.count:
+        return None
+    right = np.cumsum(matches.found[_ALL_AREAS, IOU_50])
+    precision = _from_the_right(right / np.arange(1, len(right) + 1))
+    steps = np.diff(np.concatenate([[0], right])) / matches.count
+    return float(steps @ precision)
 
 
-def _coco(base: dict[str, Any], annotations: Sequence[dict[str, Any]]) -> COCO:
-    """Built by hand, because `loadRes` fails where nothing was found. Ids count from 1: pycocotools reads 0 as none."""
-    coco = COCO()
-    coco.dataset = {
-        **base,
-        "annotations": [{**annotation, "id": number} for number, annotation in enumerate(annotations, start=1)],
-    }
-    coco.createIndex()
-    return coco
+@dataclass(frozen=True, slots=True)
+class _Curves:
+    """IoU thresholds x RECALLS, and `recall` a threshold; all -1 when there is nothing to find."""
+
+    precision: Floats
+    scores: Floats
+    recall: Floats
 
 
-def _known(value: float) -> float | None:
-    return None if value == _NOTHING_TO_FIND else value
+def _curves(matches: LabelMatches, area: int, most: int = MOST_DETECTIONS) -> _Curves:
+    thresholds = len(IOU_THRESHOLDS)
+    truths = int(np.count_nonzero(~matches.truth_ignored[area]))
+    if not truths:
+        nothing = np.full((thresholds, len(RECALLS)), _NOTHING_TO_FIND)
+        return _Curves(nothing, nothing, np.full(thresholds, _NOTHING_TO_FIND))
+    counted = matches.rank < most
+    score = matches.score[counted]
+    precision, scores = np.zeros((2, thresholds, len(RECALLS)))
+    recall = np.zeros(thresholds)
+    for threshold in range(thresholds):
+        found, ignored = (flags[area, threshold, counted] for flags in (matches.found, matches.ignored))
+        right, wrong = _counts(found, ignored)
+        reached = right / truths
+        # The spacing is pycocotools' guard against 0 / 0, where the first detections are ignored ones.
+        curve = _from_the_right(right / (right + wrong + np.spacing(1)))
+        places = np.searchsorted(reached, RECALLS, side="left")
+        places = places[places < len(reached)]
+        precision[threshold, : len(places)] = curve[places]
+        scores[threshold, : len(places)] = score[places]
+        recall[threshold] = reached[-1] if len(reached) else 0.0
+    return _Curves(precision, scores, recall)
 
 
-def _mean(precision: npt.NDArray[np.float64]) -> float | None:
-    known = precision[precision > _NOTHING_TO_FIND]
+def _counts(found: Flags, ignored: Flags) -> tuple[Floats, Floats]:
+    """Right and wrong ones up to each detection."""
+    return np.cumsum(found & ~ignored, dtype=np.float64), np.cumsum(~found & ~ignored, dtype=np.float64)
+
+
+def _from_the_right(precision: Floats) -> Floats:
+    """The highest precision at this or any higher recall."""
+    return np.maximum.accumulate(precision[::-1])[::-1]
+
+
+def _mean(values: Floats) -> float | None:
+    known = values[values > _NOTHING_TO_FIND]
     return float(known.mean()) if known.size else None

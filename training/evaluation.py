@@ -9,7 +9,8 @@ from vigie.data.parts import Sample
 from vigie.errors import BadData, BadPicture
 from vigie.ports import Detector
 from vigie.progress import progress as progress_bar
-from vigie.training.coco import RECALLS, CocoNumbers, PictureResult, coco_numbers
+from vigie.training.coco import RECALLS, CocoNumbers, coco_numbers
+from vigie.training.metrics.matching import PictureResult, match
 
 EVALUATION_SCORE_THRESHOLD = 0.01
 """Give it to the detector that is evaluated: average precision needs the low scores as well, the curve ends without."""
@@ -22,12 +23,16 @@ _DIGITS = 6
 class ClassMetrics:
     """Of one label. `count` is the number of true boxes; without any, the rest is None and empty.
 
+    `ap` and `ar` are means over IoU .5 to .95, `ar` with 100 detections a picture; `voc_ap50` is the area under
+    the whole curve at IoU .5, where COCO's `ap50` takes 101 points of it.
     `precision_50` and `score_50` are those at recall 0, .01 ... 1 with boxes that match at IoU .5;
     a recall that is never reached has precision 0.
     """
 
     ap: float | None
     ap50: float | None
+    ar: float | None
+    voc_ap50: float | None
     count: int
     precision_50: tuple[float, ...]
     score_50: tuple[float, ...]
@@ -46,7 +51,13 @@ class Evaluation:
         return {
             **{name: _rounded(value) for name, value in self.coco.items()},
             "per_class": {
-                label: {"AP": _rounded(found.ap), "AP50": _rounded(found.ap50), "count": found.count}
+                label: {
+                    "AP": _rounded(found.ap),
+                    "AP50": _rounded(found.ap50),
+                    "AR": _rounded(found.ar),
+                    "VOC_AP50": _rounded(found.voc_ap50),
+                    "count": found.count,
+                }
                 for label, found in self.per_class.items()
             },
             "pictures": self.pictures,
@@ -80,7 +91,7 @@ def evaluate(
             bar.update(len(batch))
     if not results:
         raise BadData("there is no picture to evaluate on; prepare a set with pictures in this part")
-    return _evaluation(coco_numbers(results, labels), results, labels)
+    return _evaluation(coco_numbers(match(results, labels)), results, labels)
 
 
 def _batches(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
@@ -112,6 +123,8 @@ def _evaluation(numbers: CocoNumbers, results: Sequence[PictureResult], labels: 
         per_class[label] = ClassMetrics(
             ap=numbers.average_precision(column),
             ap50=numbers.average_precision_50(column),
+            ar=numbers.average_recall(column),
+            voc_ap50=numbers.voc_ap50[column],
             count=count,
             precision_50=tuple(float(value) for value in precision) if count else (),
             score_50=tuple(float(value) for value in scores) if count else (),

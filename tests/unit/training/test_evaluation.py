@@ -82,7 +82,13 @@ def test_the_right_box_with_the_wrong_label_is_wrong() -> None:
 
 def test_a_label_without_true_boxes_is_null_and_leaves_the_mean_alone() -> None:
     found = run([picture(1, LabelledBox("cat", HERE))], [Detection("cat", 0.9, HERE), Detection("dog", 0.9, THERE)])
-    assert found.to_json()["per_class"]["dog"] == {"AP": None, "AP50": None, "count": 0}
+    assert found.to_json()["per_class"]["dog"] == {
+        "AP": None,
+        "AP50": None,
+        "AR": None,
+        "VOC_AP50": None,
+        "count": 0,
+    }
     assert found.coco["mAP"] == pytest.approx(1)
 
 
@@ -178,8 +184,8 @@ def test_metrics_and_figures_are_written(tmp_path: Path) -> None:
     metrics = json.loads(path.read_text())
     assert path.name == "metrics.json"
     assert metrics["per_class"] == {
-        "cat": {"AP": 1.0, "AP50": 1.0, "count": 1},
-        "dog": {"AP": None, "AP50": None, "count": 0},
+        "cat": {"AP": 1.0, "AP50": 1.0, "AR": 1.0, "VOC_AP50": 1.0, "count": 1},
+        "dog": {"AP": None, "AP50": None, "AR": None, "VOC_AP50": None, "count": 0},
     }
     assert [name for name in TWELVE if name not in metrics] == []
     assert (metrics["mAP"], metrics["AR_small"], metrics["pictures"], metrics["boxes"]) == (1.0, None, 1, 1)

@@ -1,0 +1,1 @@
+"""How good detections are. Every measure counts on one matching, which is COCO's; see `matching`."""
