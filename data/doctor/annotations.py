@@ -7,7 +7,8 @@ from vigie.data.doctor.reading import DataSet, Pair
 
 
 def check_annotations(data: DataSet) -> list[Finding]:
-    findings = [
+    findings = [finding(problem.code, file, problem.found, number=problem.number) for file, problem in data.problems]
+    findings += [
         finding(problem.code, pair.labels.name, problem.found, number=problem.number)
         for pair in data.pairs
         for problem in pair.labels.problems
@@ -19,9 +20,9 @@ def check_annotations(data: DataSet) -> list[Finding]:
 def _without_picture(pair: Pair) -> Finding | None:
     if pair.picture is not None:
         return None
-    named = f"<filename> names {pair.labels.filename!r:.120}" if pair.labels.filename else "it names no picture"
+    named = f"it names {pair.labels.filename!r:.120}" if pair.labels.filename else "it names no picture"
     if pair.candidates:
-        several = f"{named}, and there are several of its stem: {', '.join(pair.candidates)}"
+        several = f"{named}, and several fit: {', '.join(pair.candidates)}"
         return finding("picture-ambiguous", pair.labels.name, several)
     return finding("picture-missing", pair.labels.name, f"{named}, and there is neither that nor one of its stem")
 

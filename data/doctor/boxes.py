@@ -5,12 +5,13 @@ from collections import Counter
 import numpy as np
 import numpy.typing as npt
 
-from vigie.data.doctor.findings import Finding, finding
+from vigie.data.doctor.findings import Finding, counted, finding
 from vigie.data.doctor.label_files import Corners, LabelFile, MarkedObject
 from vigie.data.doctor.reading import DataSet, GoodObject, Pair, clipped_box
 
 MAX_OBJECTS = 100  # the trainer's max_num_instances
 _COVERS_ALL = 0.99
+_ROUNDING_PX = 0.5  # formats of fractions miss the edge by less
 _SAME_OBJECT_IOU = 0.9
 MOST_COMPARED = 2000  # objects of a picture: their table of overlaps stays under 32 MB
 
@@ -43,8 +44,9 @@ def _place(pair: Pair, marked: MarkedObject) -> Finding | None:
     inside = clipped_box(marked, pair.size)
     if inside is None:
         return finding("box-all-outside", pair.labels.name, f"{where} lies outside", number=marked.number)
-    beyond = max(1 - corners.xmin, 1 - corners.ymin, corners.xmax - width, corners.ymax - height)
-    if beyond > 0:
+    first = corners.first
+    beyond = max(first - corners.xmin, first - corners.ymin, corners.xmax - width, corners.ymax - height)
+    if beyond > (_ROUNDING_PX if first == 0 else 0):
         code = "box-outside-by-one" if beyond <= 1 else "box-outside"
         reaches = f"{where} reaches {beyond:g} px outside"
         return finding(code, pair.labels.name, reaches, number=marked.number)
@@ -58,12 +60,12 @@ def _said(corners: Corners) -> str:
 
 
 def _duplicates(labels: LabelFile) -> list[Finding]:
-    first: dict[tuple[str, Corners], int] = {}
+    first: dict[tuple[str, Corners], MarkedObject] = {}
     findings = []
     for marked in labels.objects:
-        before = first.setdefault((marked.label.strip(), marked.corners), marked.number)
-        if before != marked.number:
-            found = f"the same box and label {marked.label.strip()!r} as object {before}"
+        before = first.setdefault((marked.label.strip(), marked.corners), marked)
+        if before is not marked:
+            found = f"the same box and label {marked.label.strip()!r:.60} as {counted(labels.name)} {before.number}"
             findings.append(finding("box-duplicate", labels.name, found, number=marked.number))
     return findings
 
@@ -78,7 +80,8 @@ def _two_classes(pair: Pair) -> list[Finding]:
         one, other = objects[first], objects[second]
         if one.label != other.label:
             found = (
-                f"{other.label!r} on what object {one.number} calls {one.label!r}, IoU {overlaps[first, second]:.2f}"
+                f"{other.label!r:.60} on what {counted(pair.labels.name)} {one.number} calls {one.label!r:.60}, "
+                f"IoU {overlaps[first, second]:.2f}"
             )
             findings.append(finding("box-two-classes", pair.labels.name, found, number=other.number))
     return findings

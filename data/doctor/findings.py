@@ -30,6 +30,28 @@ KINDS: Mapping[str, Kind] = {
     "annotation-entities": Kind(
         "error", "it was not expanded, and " + _STOPS, "remove the document type and the entities from the file"
     ),
+    "set-unreadable": Kind("error", _STOPS, "bring the folder into one of the known layouts"),
+    "classes-unreadable": Kind(
+        "error", "nobody knows what the numbers of the classes mean, and " + _STOPS,
+        "give the names of the classes, counted from 0, one text each, each once",
+    ),
+    "annotation-not-coco": Kind(
+        "error", _STOPS, "give a COCO file with the lists images, annotations and categories, or remove it"
+    ),
+    "entry-incomplete": Kind("error", _STOPS, "fill the entry in or remove it"),
+    "entry-twice": Kind("error", "one of the two hides the other, and " + _STOPS, "keep one of the two"),
+    "annotation-id-twice": Kind(
+        "warning", "tools that look annotations up by their id lose one of the two", "give each an id of its own"
+    ),
+    "annotation-astray": Kind("error", _STOPS, "add the image to the file or remove the annotation"),
+    "class-id-unknown": Kind("error", _STOPS, "correct the number or add the class"),
+    "line-incomplete": Kind(
+        "error", _STOPS, "give a line as `class x y width height`, of a polygon the box around it"
+    ),
+    "shares-outside": Kind(
+        "error", _STOPS,
+        "give the centre and the size as shares from 0 to 1: divide pixels by the picture's width and height",
+    ),
     "annotation-not-voc": Kind("error", _STOPS, "give a Pascal VOC file, with <annotation> around all, or remove it"),
     "object-incomplete": Kind("error", _STOPS, "fill it in or remove the object"),
     "size-missing": Kind(
@@ -124,6 +146,9 @@ KINDS: Mapping[str, Kind] = {
 class Finding:
     """One thing that is wrong. `file` is relative to the set, "." for the set as a whole; objects count from 1.
 
+    Where one COCO file speaks of all pictures, `file` is `instances.json: picture NAME`, and `object` the id of the
+    annotation; in a YOLO file it is the line.
+
     `other` is the second file, where two are at odds or alike.
     """
 
@@ -138,6 +163,13 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def counted(file: str) -> str:
+    """What the numbers of a file's objects count."""
+    if file.endswith(".json") or ".json: picture " in file:
+        return "annotation"
+    return "line" if file.endswith(".txt") else "object"
 
 
 def finding(

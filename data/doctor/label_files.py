@@ -1,4 +1,7 @@
-"""Label files as they stand, faults and all: what `vigie.voc` would refuse is kept beside what could be read."""
+"""Label files as they stand, faults and all: what the readers of `vigie.layouts` would refuse is kept, too.
+
+Here are Pascal VOC's; the others are in `coco_files` and `yolo_files`.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +24,16 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Corners:
-    """VOC's numbers: pixels from 1, the last one included; in any order."""
+    """In pixels, in any order, as the format counts them: VOC calls the first one 1 and includes the last.
+
+    `first` is the number of the first pixel: 1, or 0 where right and bottom are exclusive.
+    """
 
     xmin: float
     ymin: float
     xmax: float
     ymax: float
+    first: int = 1
 
     @property
     def ordered(self) -> bool:
@@ -36,7 +43,10 @@ class Corners:
 
 @dataclass(frozen=True, slots=True)
 class MarkedObject:
-    """`label` as it is written, space and all; objects that lack a part are problems and not here."""
+    """`label` as it is written, space and all; objects that lack a part are problems and not here.
+
+    `number` counts from 1; it is the line of a text file and the annotation's id in a COCO file.
+    """
 
     number: int
     label: str
@@ -45,9 +55,10 @@ class MarkedObject:
 
 @dataclass(frozen=True, slots=True)
 class LabelFile:
-    """One label file; whatever could not be read is a problem. `filename` is a bare name or None.
+    """What is said of one picture; whatever could not be read is a problem. `filename` is the picture's or None.
 
-    `readable` is False where nothing could be read, not even that no object is marked.
+    `name` is the file's, and the picture's entry where one file speaks of all. `readable` is False where nothing
+    could be read, not even that no object is marked.
     """
 
     name: str
@@ -62,8 +73,8 @@ class LabelFile:
 def read_label_file(path: Path, name: str) -> LabelFile:
     """Read what can be read; `name` is the file's in messages. Entities are never expanded, nothing else is opened."""
     try:
-        root = _parse(_content(path))
-    except _Unreadable as error:
+        root = _parse(content_of(path))
+    except Unreadable as error:
         return LabelFile(name, path.stem, problems=(error.problem,), readable=False)
     problems: list[Problem] = []
     objects: list[MarkedObject] = []
@@ -84,7 +95,7 @@ def read_label_file(path: Path, name: str) -> LabelFile:
     return LabelFile(name, path.stem, filename, read, tuple(objects), tuple(problems))
 
 
-class _Unreadable(Exception):
+class Unreadable(Exception):
     """Nothing of the file can be read."""
 
     def __init__(self, code: str, found: str) -> None:
@@ -92,21 +103,26 @@ class _Unreadable(Exception):
         self.problem = Problem(code, found)
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path, most_bytes: int = MAX_BYTES) -> bytes:
+    """The bytes of a label file.
+
+    Raises:
+        Unreadable: it cannot be read, is too large to be one, or empty.
+    """
     try:
         length = path.stat().st_size
-        if length > MAX_BYTES:
-            raise _Unreadable("annotation-too-large", f"{length} bytes, over the limit of {MAX_BYTES}")
+        if length > most_bytes:
+            raise Unreadable("annotation-too-large", f"{length} bytes, over the limit of {most_bytes}")
         content = path.read_bytes()
     except OSError as error:
-        raise _Unreadable("annotation-unreadable", f"it cannot be read: {error.strerror}") from error
+        raise Unreadable("annotation-unreadable", f"it cannot be read: {error.strerror}") from error
     if not content.strip():
-        raise _Unreadable("annotation-empty", "the file is empty")
+        raise Unreadable("annotation-empty", "the file is empty")
     return content
 
 
 def _parse(content: bytes) -> etree._Element:
-    entities = _Unreadable("annotation-entities", "it holds a document type or entities")
+    entities = Unreadable("annotation-entities", "it holds a document type or entities")
     # Looked for before anything is parsed, and again afterwards: an encoding may hide it here.
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise entities
@@ -116,11 +132,11 @@ def _parse(content: bytes) -> etree._Element:
     try:
         root = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
-        raise _Unreadable("annotation-corrupt", f"not well-formed XML: {error.msg}") from error
+        raise Unreadable("annotation-corrupt", f"not well-formed XML: {error.msg}") from error
     if root.getroottree().docinfo.internalDTD is not None:
         raise entities
     if root.tag != "annotation":
-        raise _Unreadable("annotation-not-voc", f"the outermost tag is <{root.tag}>")
+        raise Unreadable("annotation-not-voc", f"the outermost tag is <{root.tag}>")
     return root
 
 
@@ -136,13 +152,14 @@ def _object(element: etree._Element, number: int) -> MarkedObject | Problem:
     places = element.findall("bndbox")
     if len(places) != 1:
         return Problem("object-incomplete", f"it has {len(places)} <bndbox>, one is wanted", number)
-    values: list[float] = []
+    values: dict[str, float] = {}
     for tag in _CORNERS:
         value = _number(places[0].findtext(tag))
         if value is None:
             return Problem("object-incomplete", f"its <{tag}> is {places[0].findtext(tag)!r:.40}", number)
-        values.append(value)
-    return MarkedObject(number, label, Corners(*values))
+        values[tag] = value
+    corners = Corners(values["xmin"], values["ymin"], values["xmax"], values["ymax"])
+    return MarkedObject(number, label, corners)
 
 
 def _number(text: str | None) -> float | None:

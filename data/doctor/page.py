@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 
-from vigie.data.doctor.findings import WHOLE_SET, Finding, Report
+from vigie.data.doctor.findings import WHOLE_SET, Finding, Report, counted
 from vigie.data.doctor.reading import DataSet, Pair
 from vigie.errors import BadPicture
 from vigie.pictures import Picture, encode_jpeg
@@ -62,7 +62,7 @@ def _section(code: str, found: list[Finding], pairs: dict[str, Pair], root: Path
 
 def _figure(found: Finding, pair: Pair | None, root: Path) -> str:
     place = "the set" if found.file == WHOLE_SET else found.file
-    number = "" if found.object is None else f" object {found.object}"
+    number = "" if found.object is None else f" {counted(found.file)} {found.object}"
     drawn = "" if pair is None else _drawing(found, pair, root)
     return f"<figure>{drawn}<figcaption><b>{escape(place)}{number}</b>: {escape(found.found)}</figcaption></figure>"
 
@@ -81,9 +81,9 @@ def _drawing(found: Finding, pair: Pair, root: Path) -> str:
     shrunk = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     encoded = base64.b64encode(encode_jpeg(shrunk)).decode("ascii")
     boxes = "".join(
-        f'<rect{" class=named" if marked.number == found.object else ""} x="{min(at.xmin, at.xmax) - 1:g}" '
-        f'y="{min(at.ymin, at.ymax) - 1:g}" width="{abs(at.xmax - at.xmin) + 1:g}" '
-        f'height="{abs(at.ymax - at.ymin) + 1:g}"/>'
+        f'<rect{" class=named" if marked.number == found.object else ""} x="{min(at.xmin, at.xmax) - at.first:g}" '
+        f'y="{min(at.ymin, at.ymax) - at.first:g}" width="{abs(at.xmax - at.xmin) + at.first:g}" '
+        f'height="{abs(at.ymax - at.ymin) + at.first:g}"/>'
         for marked in pair.labels.objects
         for at in (marked.corners,)
     )

@@ -15,7 +15,7 @@ def check_pictures(data: DataSet) -> list[Finding]:
     findings += [
         finding("picture-unannotated", picture.name, "no label file stands for it")
         for picture in data.pictures
-        if picture.name.rpartition("/")[2] not in annotated
+        if picture.name not in annotated
     ]
     return findings
 
@@ -25,7 +25,9 @@ def _size(pair: Pair) -> Finding | None:
         return None
     width, height = pair.picture.size
     claimed = pair.labels.size or (0, 0)
-    found = f"<size> says {claimed[0]}x{claimed[1]}, the picture {pair.picture.name} has {width}x{height} pixels"
+    found = (
+        f"the label file says {claimed[0]}x{claimed[1]}, the picture {pair.picture.name} has {width}x{height} pixels"
+    )
     if pair.picture.turned:
         found += " once its EXIF orientation is applied"
     turned = pair.picture.turned and claimed == (height, width)

@@ -1,20 +1,21 @@
 """Everything of a set that the checks look at, read once; a broken file is a problem in it, never an error."""
 
-from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigie import voc
-from vigie.data.doctor.label_files import LabelFile, MarkedObject, read_label_file
+from vigie.annotations import AnnotatedSet
+from vigie.coco import CocoFolder
+from vigie.data.doctor.coco_files import read_coco_file
+from vigie.data.doctor.findings import WHOLE_SET
+from vigie.data.doctor.label_files import LabelFile, MarkedObject, Problem, read_label_file
+from vigie.data.doctor.listing import Pictures, listed
 from vigie.data.doctor.picture_files import PictureFile, read_picture_file
+from vigie.data.doctor.yolo_files import read_yolo_file
 from vigie.data.parallel import in_order
 from vigie.domain import Box
-from vigie.errors import BadData
+from vigie.errors import BadAnnotation
 from vigie.progress import progress as progress_bar
-
-_LABEL_FOLDERS = ("annotations",)
-_PICTURE_FOLDERS = ("images", "jpegimages")
+from vigie.yolo import YoloFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class GoodObject:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A label file and its picture. `picture` is None where none or several were found, see `candidates`."""
+    """What is said of a picture, and the picture: None where none or several were found, see `candidates`."""
 
     labels: LabelFile
     picture: PictureFile | None
@@ -50,59 +51,72 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class DataSet:
-    """A set as it stands. `pictures` are all, those that no label file stands for too."""
+    """A set as it stands. `pictures` are all, those that no label file stands for too.
+
+    `problems` belong to no picture: the file they are in, "." for the set as a whole, and what is wrong.
+    """
 
     pairs: tuple[Pair, ...]
     pictures: tuple[PictureFile, ...]
+    problems: tuple[tuple[str, Problem], ...] = ()
 
 
 def clipped_box(marked: MarkedObject, size: tuple[int, int]) -> Box | None:
     """The part inside a picture of that width and height, in pixels from 0; None where nothing is."""
     corners = marked.corners
-    left, top = max(corners.xmin - 1, 0.0), max(corners.ymin - 1, 0.0)
+    left, top = max(corners.xmin - corners.first, 0.0), max(corners.ymin - corners.first, 0.0)
     right, bottom = min(corners.xmax, float(size[0])), min(corners.ymax, float(size[1]))
     return Box(left, top, right, bottom) if corners.ordered and left < right and top < bottom else None
 
 
 def read_set(root: Path, *, progress: bool) -> DataSet:
-    """Read all label files and decode all pictures, on all cores.
-
-    Label files lie in `annotations/` or `Annotations/`, pictures in `images/` or `JPEGImages/`, or both in `root`.
+    """Read all label files and decode all pictures of a set in any of the formats, on all cores.
 
     Raises:
         BadData: there is no such folder, or neither a label file nor a picture in it.
     """
-    label_paths, picture_paths = _listed(root)
-    labels = [read_label_file(path, path.relative_to(root).as_posix()) for path in label_paths]
-    looked = in_order(lambda path: read_picture_file(path, path.relative_to(root).as_posix()), picture_paths)
-    pictures = list(
-        progress_bar(looked, total=len(picture_paths), description="Examining", unit="picture", show=progress)
-    )
-    by_name = {path.name: picture for path, picture in zip(picture_paths, pictures, strict=True)}
-    by_stem: dict[str, list[str]] = defaultdict(list)
-    for path in picture_paths:
-        by_stem[path.stem].append(path.name)
-    return DataSet(tuple(_pair(label_file, by_name, by_stem) for label_file in labels), tuple(pictures))
+    found, paths, problem = listed(root)
+    looked = in_order(lambda path: read_picture_file(path, path.relative_to(root).as_posix()), paths)
+    shown = progress_bar(looked, total=len(paths), description="Examining", unit="picture", show=progress)
+    pictures = Pictures(dict(zip(paths, shown, strict=True)))
+    if found is None:
+        return DataSet((), pictures.all, () if problem is None else ((WHOLE_SET, problem),))
+    pairs, problems = _read(found, root, pictures)
+    return DataSet(tuple(pairs), pictures.all, tuple(problems))
 
 
-def _pair(labels: LabelFile, by_name: Mapping[str, PictureFile], by_stem: Mapping[str, list[str]]) -> Pair:
-    if labels.filename is not None and labels.filename in by_name:
-        return Pair(labels, by_name[labels.filename], (labels.filename,))
-    candidates = tuple(by_stem.get(labels.stem, ()))
-    return Pair(labels, by_name[candidates[0]] if len(candidates) == 1 else None, candidates)
+def _read(found: AnnotatedSet, root: Path, pictures: Pictures) -> tuple[list[Pair], list[tuple[str, Problem]]]:
+    if isinstance(found, CocoFolder):
+        return _coco(found, root, pictures)
+    if isinstance(found, YoloFolder):
+        return _yolo(found, root, pictures)
+    labels = [path for path in found.files if path.suffix.lower() == ".xml"]
+    read = [(path, read_label_file(path, path.relative_to(root).as_posix())) for path in labels]
+    return [Pair(it, *pictures.of(found, path, it.filename)) for path, it in read], []
 
 
-def _listed(root: Path) -> tuple[list[Path], list[Path]]:
-    if not root.is_dir():
-        raise BadData(f"{root}: there is no such folder; name one that holds annotations/ and images/")
-    labels = sorted(path for path in _folder(root, _LABEL_FOLDERS).iterdir() if path.suffix.lower() == ".xml")
-    pictures = sorted(
-        path for path in _folder(root, _PICTURE_FOLDERS).iterdir() if path.suffix.lower() in voc.PICTURE_ENDINGS
-    )
-    if not labels and not pictures:
-        raise BadData(f"{root}: holds no label file and no picture; name a folder with annotations/ and images/")
-    return labels, pictures
+def _coco(found: CocoFolder, root: Path, pictures: Pictures) -> tuple[list[Pair], list[tuple[str, Problem]]]:
+    name = found.path.relative_to(root).as_posix()
+    labels, problems = read_coco_file(found.path, name)
+    pairs = [Pair(it, *pictures.of(found, found.path, it.filename)) for it in labels]
+    return pairs, [(name, problem) for problem in problems]
 
 
-def _folder(root: Path, names: tuple[str, ...]) -> Path:
-    return next((path for path in sorted(root.iterdir()) if path.is_dir() and path.name.lower() in names), root)
+def _yolo(found: YoloFolder, root: Path, pictures: Pictures) -> tuple[list[Pair], list[tuple[str, Problem]]]:
+    """A picture without a text file is one without objects, as the format has it."""
+    problems: list[tuple[str, Problem]] = []
+    try:
+        classes = found.classes
+    except BadAnnotation as error:
+        classes = None
+        problems = [(found.names_file.relative_to(root).as_posix(), Problem("classes-unreadable", str(error)))]
+    pairs = []
+    own = {found.names_file, *found.pictures.values()}
+    for path in (path for path in found.files if path not in own):
+        picture, candidates = pictures.of(found, path, None)
+        size = picture.size if picture is not None else None
+        labels = read_yolo_file(path, path.relative_to(root).as_posix(), classes, size)
+        pairs.append(Pair(labels, picture, candidates))
+    named = {name for pair in pairs for name in pair.candidates}
+    lonely = [picture for picture in pictures.all if picture.name not in named]
+    return pairs + [Pair(LabelFile(it.name, Path(it.name).stem), it, (it.name,)) for it in lonely], problems

@@ -2,10 +2,11 @@
 
 import json
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from vigie import voc
 from vigie.data.atomic import whole_folder
@@ -28,8 +29,9 @@ class Repaired:
 
 
 def write_repaired(data: DataSet, root: Path, out: Path, classes: Sequence[str] | None) -> Repaired:
-    """Copy the set at `root` to `out` in the layout images/ and annotations/, whole or not at all; `root` is only read.
+    """Copy the set at `root` to `out` as Pascal VOC in images/ and annotations/, whole or not at all.
 
+    A set of another format becomes Pascal VOC by it; `root` is only read.
     Boxes are turned round, clipped and made single, those without an area or a number dropped; labels that look
     alike become one; sizes and names of pictures are put right. Twin pictures stay: which of them is better
     annotated, a person sees.
@@ -47,8 +49,8 @@ def write_repaired(data: DataSet, root: Path, out: Path, classes: Sequence[str] 
     with whole_folder(out, marker=MARKER) as folder:
         for name in ("images", "annotations"):
             (folder / name).mkdir()
-        for pair in kept:
-            objects += _copy(pair, meant, root, folder)
+        for pair, stem in zip(kept, _stems(kept), strict=True):
+            objects += _copy(pair, stem, meant, root, folder)
         left_out = tuple(sorted({pair.labels.name for pair in data.pairs} - {pair.labels.name for pair in kept}))
         facts = {"pictures": len(kept), "objects": objects, "left_out": left_out}
         (folder / MARKER).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -56,9 +58,8 @@ def write_repaired(data: DataSet, root: Path, out: Path, classes: Sequence[str] 
 
 
 def _mendable(data: DataSet) -> list[Pair]:
-    """Those with a whole picture of the size the boxes were drawn on, one label file a picture and a name."""
+    """Those with a whole picture of the size the boxes were drawn on, one label file a picture."""
     owners = Counter(pair.picture.name for pair in data.pairs if pair.picture is not None)
-    stems = Counter(pair.labels.stem for pair in data.pairs)
     return [
         pair
         for pair in data.pairs
@@ -67,19 +68,34 @@ def _mendable(data: DataSet) -> list[Pair]:
         and pair.labels.readable
         and pair.labels.size in (None, pair.picture.size)
         and owners[pair.picture.name] == 1
-        and stems[pair.labels.stem] == 1
     ]
 
 
-def _copy(pair: Pair, meant: dict[str, str], root: Path, folder: Path) -> int:
+def _stems(pairs: Sequence[Pair]) -> list[str]:
+    """A name for each: pictures of several folders come into one, where train/a.jpg becomes train_a.jpg."""
+    often = Counter(pair.labels.stem for pair in pairs)
+    taken: set[str] = set()
+    stems = []
+    for pair in pairs:
+        assert pair.picture is not None
+        whole = PurePosixPath(pair.picture.name).with_suffix("")
+        stem = pair.labels.stem if often[pair.labels.stem] == 1 else "_".join(whole.parts)
+        while stem in taken:
+            stem += "_"
+        taken.add(stem)
+        stems.append(stem)
+    return stems
+
+
+def _copy(pair: Pair, stem: str, meant: dict[str, str], root: Path, folder: Path) -> int:
     """How many objects were written."""
     assert pair.picture is not None
     assert pair.size is not None
     source = root / pair.picture.name
     objects = mended(pair.labels.objects, pair.size, meant)
-    shutil.copyfile(source, folder / "images" / source.name)
-    label_file = folder / "annotations" / f"{pair.labels.stem}.xml"
-    voc.write_annotation(label_file, source.name, *pair.size, objects)
+    picture = stem + source.suffix
+    shutil.copyfile(source, folder / "images" / picture)
+    voc.write_annotation(folder / "annotations" / f"{stem}.xml", picture, *pair.size, objects)
     return len(objects)
 
 
@@ -88,9 +104,17 @@ def mended(objects: Sequence[MarkedObject], size: tuple[int, int], meant: dict[s
     done: dict[LabelledBox, None] = {}
     for marked in objects:
         it = marked.corners
-        ordered = Corners(min(it.xmin, it.xmax), min(it.ymin, it.ymax), max(it.xmin, it.xmax), max(it.ymin, it.ymax))
+        ordered = Corners(
+            min(it.xmin, it.xmax), min(it.ymin, it.ymax), max(it.xmin, it.xmax), max(it.ymin, it.ymax), it.first
+        )
         box = clipped_box(MarkedObject(marked.number, marked.label, ordered), size)
-        if box is not None:
-            label = marked.label.strip()
-            done[LabelledBox(meant.get(label, label), box)] = None
+        label = marked.label.strip()
+        named = _writable(meant.get(label, label))
+        if box is not None and named:
+            done[LabelledBox(named, box)] = None
     return list(done)
+
+
+def _writable(label: str) -> str:
+    """Without what XML cannot hold: a COCO file may name anything."""
+    return "".join(letter for letter in label if unicodedata.category(letter) not in ("Cc", "Cs", "Cn")).strip()

@@ -2,7 +2,7 @@
 
 from itertools import groupby
 
-from vigie.data.doctor.findings import WHOLE_SET, Finding, Report
+from vigie.data.doctor.findings import WHOLE_SET, Finding, Report, counted
 
 _SHOWN = 5
 
@@ -10,7 +10,7 @@ _SHOWN = 5
 def as_text(report: Report, *, shown: int = _SHOWN) -> str:
     """Counts, then each code with its effect and repair and the first `shown` places, the worst first."""
     lines = [
-        f"{report.pictures} pictures, {report.annotations} label files, {report.objects} objects: "
+        f"{report.pictures} pictures, {report.annotations} annotated, {report.objects} objects: "
         f"{report.errors} errors, {report.warnings} warnings"
     ]
     for code, group in groupby(report.findings, key=lambda found: found.code):
@@ -25,4 +25,4 @@ def as_text(report: Report, *, shown: int = _SHOWN) -> str:
 
 def _place(found: Finding) -> str:
     place = "the set" if found.file == WHOLE_SET else found.file
-    return place if found.object is None else f"{place} object {found.object}"
+    return place if found.object is None else f"{place} {counted(found.file)} {found.object}"

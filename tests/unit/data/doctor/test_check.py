@@ -107,7 +107,7 @@ def test_the_table_counts_and_shows_a_few_places_a_code(broken_set: Path) -> Non
 
 
 def test_a_folder_without_a_set_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="holds no label file and no picture"):
+    with pytest.raises(BadData, match=r"found nothing\. Expected one of: Pascal VOC"):
         check(tmp_path, progress=False)
     with pytest.raises(BadData, match="there is no such folder"):
         check(tmp_path / "absent", progress=False)
