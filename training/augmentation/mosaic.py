@@ -1,0 +1,48 @@
+"""Four pictures in one (Bochkovskiy et al., YOLOv4, arXiv:2004.10934)."""
+
+from typing import TypeAlias
+
+import tensorflow as tf
+
+from vigie.training.augmentation.draws import uniform
+from vigie.training.augmentation.windows import Annotated, cut, placed, stretched
+
+Four: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor]
+_CUT = (0.3, 0.7)  # where the four meet, as a share of each side
+_SMALLEST_ZOOM = 0.5
+
+
+def mosaic(images: Four, boxes: Four, classes: Four, seed: tf.Tensor, height: int, width: int) -> Annotated:
+    """One uint8 picture of the input size: its quarters, of unequal size, show a part of each picture.
+
+    A picture is shown between half and all of the size that it would have alone, stretched to the input as there; of
+    what does not fit into its quarter a random part is left out. Objects whose centre is left out are dropped.
+    """
+    full = tf.constant([height, width], tf.float32)
+    meeting = tf.round(full * uniform(seed, 1, [2], *_CUT))
+    quarters = []
+    for number in range(4):
+        far = tf.constant([number // 2, number % 2], tf.float32)  # top left, top right, bottom left, bottom right
+        extent = tf.where(far > 0, full - meeting, meeting)
+        seen, kept, labels = _quarter(
+            (images[number], boxes[number], classes[number]), uniform(seed, 2 + number, [3]), extent, extent / full
+        )
+        quarters.append((seen, placed(kept, far * meeting / full, extent / full), labels))
+    pixels, moved, names = zip(*quarters, strict=True)
+    rows = [tf.concat(pixels[:2], axis=1), tf.concat(pixels[2:], axis=1)]
+    whole = tf.ensure_shape(tf.concat(rows, axis=0), [height, width, 3])
+    return tf.cast(tf.round(whole), tf.uint8), tf.concat(moved, axis=0), tf.concat(names, axis=0)
+
+
+def _quarter(annotated: Annotated, draws: tf.Tensor, extent_px: tf.Tensor, share: tf.Tensor) -> Annotated:
+    """A part of the picture, float32 of `extent_px`, which is `share` of the mosaic's height and width."""
+    image, boxes, classes = annotated
+    size = tf.cast(tf.shape(image)[:2], tf.float32)
+    # No smaller than its quarter: it leaves no gap, and both sides have the same zoom.
+    smallest = tf.maximum(_SMALLEST_ZOOM, tf.reduce_max(share))
+    zoom = smallest + draws[0] * (1 - smallest)
+    window = tf.clip_by_value(tf.round(size * share / zoom), 1, size)
+    top_left = tf.floor(draws[1:] * (size - window + 1))
+    seen, boxes, classes = cut(image, boxes, classes, tf.cast(tf.concat([top_left, window], axis=0), tf.int32))
+    rows_columns = tf.cast(extent_px, tf.int32)
+    return stretched(seen, rows_columns[0], rows_columns[1]), boxes, classes
