@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from vigie.errors import Unavailable, VigieError
+from vigie.errors import BadSetting, Unavailable, VigieError
 from vigie.streaming.cli import app as stream_app
 from vigie.streaming.cli import predict_command
 
@@ -143,6 +143,28 @@ def data_check(
         raise typer.Exit(1)
 
 
+@data_app.command("propose")
+def data_propose(
+    folder: Annotated[Path, typer.Argument(help="A folder of annotated pictures: Pascal VOC, COCO or YOLO.")],
+    out: Annotated[Path | None, typer.Option(help="The YAML file to write, instead of printing it.")] = None,
+) -> None:
+    """Propose an experiment from the pictures: classes, input size, anchors, steps, each with its reason.
+
+    Example: `vigie data propose ../facemask --out config/experiments/mine.yaml`
+    """
+    from vigie.data.propose import propose
+    from vigie.whole import write_whole
+
+    if out is not None and out.exists():
+        raise BadSetting(f"{out}: is there already; name another file, or remove it")
+    text = propose(folder).to_yaml()
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        write_whole(out, text)
+        say({"experiment": out}, as_json=False)
+
+
 @data_app.command("prepare")
 def data_prepare(
     voc: Annotated[Path, typer.Argument(help="A folder of annotated pictures: Pascal VOC, COCO or YOLO.")],
@@ -252,12 +274,20 @@ def make_command(
 ) -> None:
     """Bring a run up to a step by executing its notebooks, those that are stale and no other.
 
-    Example: `vigie make export --experiment config/experiments/facemask.yaml --voc ../facemask --steps 200`
+    For pictures without an experiment, one is proposed from them and written into the run, to be edited.
+
+    Example: `vigie make export --voc ../facemask --steps 200`
     """
     from vigie.notebooks import make
 
-    run, executed = make(step.value, name=name, experiment=experiment, voc=voc, steps=steps)
+    run, executed = make(step.value, name=name, experiment=_from_here(experiment), voc=_from_here(voc), steps=steps)
     say({"run": run.folder, "executed": ", ".join(executed) or "nothing, all is up to date"}, as_json=False)
+
+
+def _from_here(path: str) -> str:
+    """What lies where the person stands is meant before what lies in the project."""
+    here = Path(path).expanduser()
+    return str(here.absolute()) if path and here.exists() else path
 
 
 @app.command("demo")

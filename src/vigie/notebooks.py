@@ -62,14 +62,19 @@ def models_folder() -> Path:
 def make(step: str, *, name: str = "", experiment: str = "", voc: str = "", steps: int = 0) -> tuple[Run, list[str]]:
     """Bring a run up to `step`; returns it and the notebooks that had to be executed.
 
+    A new run of pictures without an experiment is made with one that is proposed from them.
+
     Raises:
         BadRun: the run was made from other inputs.
+        BadData: nothing can be proposed for the pictures.
         VigieError: what a notebook met that a person can mend.
     """
     wanted = [known.name for known in STEPS]
     if step not in wanted:
         raise BadSetting(f"there is no step {step!r}; there are: {', '.join(wanted)}")
-    run = run_named(name, experiment=experiment, voc=voc, steps=steps)
+    from vigie.data.propose import propose  # noqa: PLC0415  # heavy, and this module lists the steps for --help
+
+    run = run_named(name, experiment=experiment, voc=voc, steps=steps, propose=propose)
     executed = []
     for number, current in enumerate(STEPS[: wanted.index(step) + 1], start=1):
         key = _key(current, run)

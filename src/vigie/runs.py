@@ -3,6 +3,7 @@
 runs/<name>/
     inputs.json          what the run was asked for: experiment, pictures, steps; others are refused
     experiment.yaml      what it uses; edit it, and what depends on the edit is redone
+    proposal.json        where the experiment was proposed from the pictures: it as proposed, and the reasons
     voc/                 the synthetic set, where the experiment draws its own
     data/                records, label map, CSVs, manifest (vigie.data)
     checkpoints/         weights, TensorBoard's scalars and pictures (vigie.training)
@@ -12,20 +13,29 @@ runs/<name>/
 
 import hashlib
 import json
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from vigie.errors import BadRun, BadSetting
 from vigie.experiment import Experiment, load_experiment
 from vigie.layouts import open_set
 from vigie.project import project_root
+from vigie.proposal import Proposal, usable_name
 from vigie.settings import load_settings
 from vigie.whole import write_whole
 
 DEMO = "config/experiments/demo.yaml"
 EXPERIMENT_FILE = "experiment.yaml"
 INPUTS_FILE = "inputs.json"
+PROPOSAL_FILE = "proposal.json"
+
+Propose: TypeAlias = Callable[[Path, str], Proposal]
+"""Makes an experiment of that name for a folder of pictures: `vigie.data.propose.propose`, which is not known here."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,11 @@ class Run:
     def notebooks(self) -> Path:
         return self.folder / "notebooks"
 
+    @property
+    def proposal(self) -> Path:
+        """There only where the experiment was proposed; see `vigie.proposal.load_proposal`."""
+        return self.folder / PROPOSAL_FILE
+
     def data_key(self, source_hash: str) -> str:
         """Names everything that the records depend on."""
         return _digest(source_hash, self.experiment.digest("classes", "split"))
@@ -81,10 +96,12 @@ def open_run(
     voc: Path | None = None,
     records: Path | None = None,
     steps: int | None = None,
+    propose: Propose | None = None,
 ) -> Run:
     """Make the run, or open it when it was made from the same inputs. An input left out is the run's own.
 
-    `voc` is a folder of annotated pictures, `records` one that they were prepared into before.
+    `voc` is a folder of annotated pictures, `records` one that they were prepared into before. For pictures without
+    an experiment `propose` makes one.
 
     Raises:
         BadRun: the folder is another thing, or the run was made from other inputs; the difference is told.
@@ -96,25 +113,41 @@ def open_run(
         return load_run(folder)
     if folder.is_dir() and any(folder.iterdir()):
         raise BadRun(f"{folder}: is not empty and holds no {INPUTS_FILE}, so it is no run; choose another name")
+    for given in (voc, records):
+        if given is not None and not given.is_dir():
+            raise BadRun(f"{given}: there is no such folder")
+    if experiment is None and voc is not None and propose is not None:
+        return _make_proposed(folder, propose(voc, folder.name), voc, steps)
     if experiment is None:
         raise BadRun(f"{folder}: there is no such run; name an experiment to make it from")
     asked = load_experiment(experiment)
     if voc is None and records is None and asked.data is None:
         raise BadRun(f"{experiment}: this experiment draws no pictures of its own; name a folder of them with VOC=")
-    for given in (voc, records):
-        if given is not None and not given.is_dir():
-            raise BadRun(f"{given}: there is no such folder")
     if voc is not None:
         open_set(voc)  # a folder without pictures leaves no run behind
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / EXPERIMENT_FILE, asked.overridden(steps=steps).to_yaml())
+    return _make(folder, asked, asked.overridden(steps=steps).to_yaml(), voc=voc, records=records, steps=steps)
+
+
+def _make_proposed(folder: Path, proposal: Proposal, voc: Path, steps: int | None) -> Run:
+    for reason in proposal.reasons:
+        logger.info("proposed %s", reason)
+    write_whole(folder / PROPOSAL_FILE, proposal.to_json())
+    run = _make(folder, proposal.experiment, proposal.to_yaml(steps=steps), voc=voc, records=None, steps=steps)
+    logger.info("to change any of it, edit %s and give the same command again", folder / EXPERIMENT_FILE)
+    return run
+
+
+def _make(
+    folder: Path, asked: Experiment, text: str, *, voc: Path | None, records: Path | None, steps: int | None
+) -> Run:
+    write_whole(folder / EXPERIMENT_FILE, text)
     inputs = {
         "experiment": asked.model_dump(mode="json"),
         "voc": _absolute(voc),
         "records": _absolute(records),
         "steps": steps,
     }
-    write_whole(folder / INPUTS_FILE, json.dumps(inputs, indent=1))
+    write_whole(folder / INPUTS_FILE, json.dumps(inputs, indent=1))  # last: with it the folder is a run
     return load_run(folder)
 
 
@@ -136,21 +169,29 @@ def load_run(folder: Path) -> Run:
     )
 
 
-def run_named(name: str = "", *, experiment: str = "", voc: str = "", steps: int = 0) -> Run:
+def run_named(
+    name: str = "", *, experiment: str = "", voc: str = "", steps: int = 0, propose: Propose | None = None
+) -> Run:
     """The run of a notebook or of Make, in the project that is around here; empty values are not given.
 
     The name is by default that of the pictures' folder, else the experiment's; without any of the three: the demo.
+    A new run of pictures without an experiment takes the one that `propose` makes.
     """
     root = project_root()
-    source = root / (experiment or DEMO) if experiment or not name else None
-    if not name:
-        name = Path(voc).resolve().name if voc and not experiment else load_experiment(root / (experiment or DEMO)).name
+    pictures = root / Path(voc).expanduser() if voc else None
+    if not name and pictures is not None and not experiment:
+        name = usable_name(pictures.resolve().name)
+    elif not name:
+        experiment = experiment or DEMO
+        name = load_experiment(root / experiment).name
     if name != Path(name).name or name.startswith("."):
         raise BadSetting(f"NAME={name}: the name of a run is that of one folder in runs/, without a path")
     folder = load_settings(root=root).runs / name
-    if source is None and not (folder / INPUTS_FILE).is_file():
-        source = root / DEMO
-    return open_run(folder, experiment=source, voc=root / voc if voc else None, steps=steps or None)
+    if not (experiment or pictures or (folder / INPUTS_FILE).is_file()):
+        experiment = DEMO
+    return open_run(
+        folder, experiment=root / experiment if experiment else None, voc=pictures, steps=steps or None, propose=propose
+    )
 
 
 def _absolute(path: Path | None) -> str | None:

@@ -45,6 +45,36 @@ def test_pictures_become_a_bundle_and_its_detections_by_commands_alone(tmp_path:
     assert {path.suffix for path in (tmp_path / "found").iterdir()} == {".jpg", ".json"}
 
 
+def test_an_experiment_is_proposed_printed_or_written_and_never_over_another(tmp_path: Path) -> None:
+    faces, out = tmp_path / "faces", tmp_path / "proposed.yaml"
+    vigie("data", "synth", faces, "--pictures", 12, "--seed", 5)
+    printed = vigie("data", "propose", faces)
+    assert "\n# the labels found on 12 pictures" in printed.stdout
+    assert vigie("data", "propose", faces, "--out", out).stdout == f"experiment: {out}\n"
+    assert out.read_text() == printed.stdout
+    assert "is there already" in vigie("data", "propose", faces, "--out", out, code=1).stderr
+    vigie("data", "prepare", faces, "--experiment", out, "--out", tmp_path / "records")
+
+
+@pytest.mark.timeout(200)
+def test_pictures_that_nobody_prepared_become_a_run_in_one_command_from_where_a_person_stands(tmp_path: Path) -> None:
+    vigie("data", "synth", tmp_path / "my faces", "--pictures", 12, "--seed", 5)
+    made = subprocess.run(
+        [sys.executable, "-m", "vigie", "make", "data", "--voc", "my faces"],
+        env={**os.environ, "VIGIE_RUNS": str(tmp_path / "runs")},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr[-2000:]
+    run = tmp_path / "runs" / "my-faces"
+    assert f"run: {run}\nexecuted: 01_data" in made.stdout
+    assert "proposed classes: the labels found on 12 pictures" in made.stderr
+    assert (run / "experiment.yaml").read_text().startswith("# Proposed from the pictures")
+    assert (run / "data" / "manifest.json").is_file()
+
+
 def test_an_error_that_a_person_can_mend_is_one_line_on_standard_error(tmp_path: Path) -> None:
     failed = vigie("predict", tmp_path / "none", tmp_path, "--out", tmp_path / "out", code=1)
     assert failed.stdout == ""

@@ -2,9 +2,11 @@ from pathlib import Path
 
 import pytest
 
+from vigie.data.propose import propose
 from vigie.data.synthetic import write_set
 from vigie.errors import BadData, BadRun, BadSetting
 from vigie.project import project_root
+from vigie.proposal import load_proposal
 from vigie.runs import load_run, open_run, run_named
 
 EXPERIMENT = """
@@ -23,7 +25,7 @@ def experiment(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def voc(tmp_path: Path) -> Path:
-    return write_set(tmp_path / "pictures", pictures=1, seed=1, width=64, height=64, progress=False)
+    return write_set(tmp_path / "pictures", pictures=3, seed=1, width=64, height=64, progress=False)
 
 
 def test_a_run_opened_again_with_the_same_inputs_is_the_same_run(tmp_path: Path, experiment: Path, voc: Path) -> None:
@@ -118,6 +120,49 @@ def test_a_run_is_named_after_what_it_is_made_from(
     given: dict[str, str], name: str, voc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VIGIE_RUNS", str(tmp_path / "runs"))
-    run = run_named(**{key: value.format(voc=voc) for key, value in given.items()})
+    run = run_named(**{key: value.format(voc=voc) for key, value in given.items()}, propose=propose)
     assert run.folder == tmp_path / "runs" / name
     assert run_named(**{key: value.format(voc=voc) for key, value in given.items()}) == run
+
+
+def test_pictures_without_an_experiment_get_one_that_is_proposed_and_can_be_edited(
+    voc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("VIGIE_RUNS", str(tmp_path / "runs"))
+    with caplog.at_level("INFO"):
+        run = run_named("mine", voc=str(voc), steps=7, propose=propose)
+    proposal = load_proposal(run.proposal)
+    assert run.experiment == proposal.experiment.overridden(steps=7)
+    assert run.experiment.name == "mine"
+    assert [f"proposed {reason}" for reason in proposal.reasons] == caplog.messages[:-1]
+    own = run.folder / "experiment.yaml"
+    assert f"edit {own} and give the same command again" in caplog.messages[-1]
+    assert f"# {proposal.reasons[0].why:.60}" in own.read_text()
+
+    own.write_text(own.read_text().replace("batch: 8", "batch: 4"))
+    again = run_named("mine", voc=str(voc), steps=7, propose=propose)
+    assert again.experiment.training.batch == 4
+    assert run_named("mine", experiment=str(own), propose=propose) == again
+    with pytest.raises(BadRun, match=r"experiment\.classes is .* Choose another name"):
+        run_named("mine", experiment="config/experiments/demo.yaml", voc=str(voc), propose=propose)
+
+
+def test_nothing_is_left_of_a_run_that_nothing_could_be_proposed_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIE_RUNS", str(tmp_path / "runs"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BadData, match="found nothing"):
+        run_named(voc=str(tmp_path / "empty"), propose=propose)
+    with pytest.raises(BadRun, match="there is no such folder"):
+        run_named(voc=str(tmp_path / "nowhere"), propose=propose)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_is_named_after_a_folder_whatever_its_name(
+    voc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIE_RUNS", str(tmp_path / "runs"))
+    odd = voc.rename(tmp_path / "My faces, été")
+    run = run_named(voc=str(odd), propose=propose)
+    assert (run.name, run.experiment.name) == ("My-faces-ete", "My-faces-ete")
