@@ -100,7 +100,7 @@ def _write(folder: Path, where: str, example: "tf.train.Example", labels: Mappin
         raise BadPicture(f"{where}: a picture of the format {picture.format!r}; known are {', '.join(_ENDINGS)}")
     named = feature["image/filename"].bytes_list.value
     wanted = PurePosixPath(named[0].decode(errors="replace").replace("\\", "/")).stem if named else ""
-    stem = _free(wanted.replace("\0", "") or "picture", taken)
+    stem = free_stem(wanted.replace("\0", "") or "picture", taken)
     filename = stem + _ENDINGS[picture.format]
     (folder / "images" / filename).write_bytes(encoded[0])
     width, height = _size(feature) or (picture.width, picture.height)
@@ -114,8 +114,8 @@ def _size(feature: "Mapping[str, tf.train.Feature]") -> tuple[int, int] | None:
     return (width[0], height[0]) if width and height and min(width[0], height[0]) > 0 else None
 
 
-def _free(stem: str, taken: set[str]) -> str:
-    """The stem, with a number where another record has it already."""
+def free_stem(stem: str, taken: set[str]) -> str:
+    """The stem, with a number where `taken` holds it already, in whichever case; it is added there."""
     number, free = 1, stem
     while free.casefold() in taken:
         number += 1

@@ -6,7 +6,7 @@ entities, document types and huge trees are refused.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from pathlib import Path
 
 from lxml import etree
@@ -35,6 +35,7 @@ __all__ = [
     "find_folder",
     "open_folder",
     "read_annotation",
+    "renamed_annotation",
     "write_annotation",
 ]
 
@@ -44,6 +45,9 @@ EXPECTED = (
 )
 _MAX_BYTES = 8 << 20
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+_EXACT = Context(
+    prec=400
+)  # the smallest float below a million has fewer digits: the first pixel comes off and on again
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +212,10 @@ def _object(element: etree._Element, where: str) -> LabelledBox:
         raise BadAnnotation(f"{where}: <bndbox> is missing; add it or remove the object")
     xmin, ymin, xmax, ymax = (_number(_text(corners, name, where), name, where) for name in _CORNERS)
     for low, high, axis in ((xmin, xmax, "x"), (ymin, ymax, "y")):
-        if low - 1 >= high:  # fractions may cross and still leave a part of a pixel
+        if _EXACT.subtract(low, Decimal(1)) >= high:  # fractions may cross and still leave a part of a pixel
             raise BadAnnotation(f"{where}: {axis}min {low} lies beyond {axis}max {high}; swap or correct them")
-    return LabelledBox(str(label), Box(float(xmin - 1), float(ymin - 1), float(xmax), float(ymax)))
+    left, top = (float(_EXACT.subtract(first, Decimal(1))) for first in (xmin, ymin))
+    return LabelledBox(str(label), Box(left, top, float(xmax), float(ymax)))
 
 
 def _size(root: etree._Element, where: str) -> tuple[int, int] | None:
@@ -256,7 +261,7 @@ def corners(box: Box) -> tuple[str, str, str, str]:
 
 
 def _first(value: float) -> str:
-    return _plain(Decimal(repr(value)) + 1)
+    return _plain(_EXACT.add(Decimal(repr(value)), Decimal(1)))
 
 
 def _plain(value: Decimal) -> str:
@@ -282,6 +287,24 @@ def write_annotation(path: Path, filename: str, width: int, height: int, objects
             _add(place, name, text)
     etree.indent(root, space="    ")
     path.write_bytes(etree.tostring(root) + b"\n")
+
+
+def renamed_annotation(path: Path, filename: str) -> bytes:
+    """A label file with another `<filename>`; all else stands as it was, also what `read_annotation` passes over.
+
+    Raises:
+        BadAnnotation: it cannot be read.
+    """
+    root = _parse(path)
+    if _text(root, "filename", str(path), required=False) == filename:
+        return path.read_bytes()
+    element = _child(root, "filename", str(path))
+    if element is None:
+        element = etree.Element("filename")
+        element.tail = root.text
+        root.insert(0, element)
+    element.text = filename
+    return bytes(etree.tostring(root)) + b"\n"
 
 
 def _add(parent: etree._Element, tag: str, text: str) -> None:

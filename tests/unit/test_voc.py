@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 
 from vigie.domain import Box, LabelledBox
 from vigie.errors import BadAnnotation, BadData
-from vigie.voc import Annotation, Cut, clipped, corners, open_folder, read_annotation, write_annotation
+from vigie.voc import (
+    Annotation,
+    Cut,
+    clipped,
+    corners,
+    open_folder,
+    read_annotation,
+    renamed_annotation,
+    write_annotation,
+)
 
 OBJECT = "<object><name>{name}</name><bndbox>{box}</bndbox></object>"
 BOX = "<xmin>1</xmin><ymin>2</ymin><xmax>30</xmax><ymax>40</ymax>"
@@ -237,3 +246,12 @@ def test_label_files_beside_their_pictures_are_found_here_and_one_level_below(tm
     assert folder.names == ("one.xml", "door/two.xml", "yard/two.xml")
     found = [folder.picture_of(folder.read(name)).relative_to(tmp_path).as_posix() for name in folder.names]
     assert found == ["one.jpg", "door/two.png", "yard/two.png"]
+
+
+def test_a_file_can_be_renamed_and_keeps_all_else(tmp_path: Path) -> None:
+    body = f"<annotation>\n  <folder>x</folder>{OBJECT.format(name='é', box=BOX)}</annotation>"
+    path = written(tmp_path, body)
+    renamed = written(tmp_path, renamed_annotation(path, "b & c.jpg").decode(), "b.xml")
+    assert read_annotation(renamed) == Annotation(renamed, "b & c.jpg", None, read_annotation(path).objects)
+    assert "<folder>x</folder>" in renamed.read_text(encoding="utf-8")
+    assert renamed_annotation(renamed, "b & c.jpg") == renamed.read_bytes()
