@@ -43,7 +43,7 @@ def propose(root: Path, name: str = "", *, progress: bool = True) -> Proposal:
         balance=balance,
         augmentation=augmentation,
     )
-    why_crop = "parts of the pictures and other colours stand in for pictures that were never taken"
+    why_crop = "0.5, as colour: parts of the pictures and other colours stand in for pictures that were never taken"
     reasons = (
         Reason("classes", _why_classes(facts)),
         Reason("model.input_width", why_size),
@@ -81,7 +81,7 @@ def _schedule(facts: SetFacts, size: Size, spec: AnchorSpec) -> tuple[Schedule, 
     minutes = max(1, round(steps * second_a_step / 60))
     takes = f"about {minutes} minutes on two cores"
     less = f"; {_EPOCHS} passes would be better and take longer" if steps < wanted else ""
-    return Schedule(steps=steps, batch=_BATCH, learning_rate=0.001), f"{passes}: {takes}{less}"
+    return Schedule(steps=steps, batch=_BATCH, learning_rate=0.001), f"{steps}: {passes}; {takes}{less}"
 
 
 def _step_s(size: Size, spec: AnchorSpec) -> float:
@@ -97,13 +97,13 @@ def _balance(facts: SetFacts) -> tuple[Balance, str]:
     share = facts.pictures_of[rarest] / facts.pictures
     if share >= threshold:
         return Balance(threshold=threshold), (
-            f"every class is on at least {share:.1%} of the pictures, none is rare (under {threshold:.1%})"
+            f"none: every class is on at least {share:.1%} of the pictures, and counts as rare under {threshold:.1%}"
         )
     rare = sum(facts.pictures_of[label] / facts.pictures < threshold for label in facts.labels)
     factor = math.sqrt(threshold / share)
     return Balance(method="repeat_factors", threshold=threshold), (
-        f"classes on under {threshold:.1%} of the pictures are rare, here {rare} of {len(facts.labels)}: their "
-        f"pictures are seen more often, those of the rarest, {rarest} ({share:.1%}), {factor:.1f} times"
+        f"repeat_factors: classes on under {threshold:.1%} of the pictures are rare, here {rare} of "
+        f"{len(facts.labels)}: their pictures are seen more often, those of the rarest, {rarest} ({share:.1%}), {factor:.1f} times"
     )
 
 
@@ -111,11 +111,11 @@ def _augmentation(facts: SetFacts) -> tuple[Augmentation, str]:
     sided = [label for label in facts.labels if _SIDES & set(_words(label))]
     signs = [label for label in facts.labels if len(label) == 1]
     if sided:
-        flip, why = 0.0, f"off, for mirrored, {sided[0]} would be another class"
+        flip, why = 0.0, f"0, for {sided[0]} mirrored is another class"
     elif len(signs) == len(facts.labels) > 1:
-        flip, why = 0.0, "off, for the classes are characters, which mirrored are others"
+        flip, why = 0.0, "0, for the classes are characters, and a mirrored one is none or another"
     else:
-        flip, why = 0.5, "no label says left or right: half of the pictures are mirrored"
+        flip, why = 0.5, "0.5: no label says left or right, so every other picture is mirrored"
     return Augmentation(flip=flip, crop=0.5, colour=0.5), why
 
 

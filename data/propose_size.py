@@ -49,10 +49,10 @@ def _aspect(aspects: Floats) -> tuple[float, str]:
     if abs(math.log(median)) < math.log(_FAR_FROM_SQUARE):
         return 1.0, "square, as most pictures nearly are"
     if alike < _MOST_ALIKE:
-        return 1.0, "square, for the pictures have many shapes"
+        return 1.0, "square, because the pictures have many shapes"
     kept = min(max(median, 1 / _WIDEST), _WIDEST)
     lying = "lie" if median > 1 else "stand"
-    return kept, f"not square, for {alike:.0%} of the pictures {lying} at about {median:.2f} to 1"
+    return kept, f"not square, because {alike:.0%} of the pictures {lying} at about {median:.2f} to 1"
 
 
 def _ladder(aspect: float) -> Iterator[Size]:
@@ -76,8 +76,8 @@ def anchors(facts: SetFacts, size: Size) -> tuple[AnchorSpec, str]:
     share = float((best_ious(boxes, usual, *size) >= MATCH_IOU).mean())
     at = f"of the boxes at IoU {MATCH_IOU}"
     if share >= ENOUGH:
-        return usual, f"the usual ones match {share:.1%} {at}"
+        return usual, f"the usual ones, which match {share:.1%} {at}"
     better, better_share = proposal(boxes, usual, k_means_shapes(boxes[:, 2:] - boxes[:, :2], _SHAPES), *size)
     if better_share <= share:
-        return usual, f"the usual ones match {share:.1%} {at}, and no others of their kind match more"
-    return better, f"from the boxes' own shapes: they match {better_share:.1%} {at}, the usual ones {share:.1%}"
+        return usual, f"the usual ones, which match {share:.1%} {at}; no others of their kind match more"
+    return better, f"made for these boxes: they match {better_share:.1%} {at}, the usual ones {share:.1%}"

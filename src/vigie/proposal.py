@@ -35,15 +35,21 @@ class Proposal:
     experiment: Experiment
     reasons: tuple[Reason, ...]
 
-    def to_yaml(self, *, steps: int | None = None) -> str:
-        """The experiment, with `steps` instead of its own where they are given; above each field its reason."""
+    def overridden(self, *, steps: int | None = None) -> "Proposal":
+        """The same with a number of steps that was asked for."""
+        if steps is None:
+            return self
+        others = {"training.steps": f"{steps}, as asked for"}
+        reasons = (Reason(reason.field, others.get(reason.field, reason.why)) for reason in self.reasons)
+        return Proposal(self.experiment.overridden(steps=steps), tuple(reasons))
+
+    def to_yaml(self) -> str:
+        """The experiment, above each field its reason."""
         reasons = {reason.field: reason.why for reason in self.reasons}
-        if steps is not None:
-            reasons["training.steps"] = "as asked for"
         lines = [
             "# Proposed from the pictures, each line with its reason. Edit what you know better: the next run of this",
             "# name uses it, and what depends on the edit is done again.",
-            *_commented(self.experiment.overridden(steps=steps).model_dump(mode="json"), reasons, ""),
+            *_commented(self.experiment.model_dump(mode="json"), reasons, ""),
         ]
         return "\n".join(lines) + "\n"
 

@@ -129,10 +129,11 @@ def open_run(
 
 
 def _make_proposed(folder: Path, proposal: Proposal, voc: Path, steps: int | None) -> Run:
-    for reason in proposal.reasons:
+    proposed = proposal.overridden(steps=steps)
+    for reason in proposed.reasons:
         logger.info("proposed %s", reason)
-    write_whole(folder / PROPOSAL_FILE, proposal.to_json())
-    run = _make(folder, proposal.experiment, proposal.to_yaml(steps=steps), voc=voc, records=None, steps=steps)
+    write_whole(folder / PROPOSAL_FILE, proposed.to_json())
+    run = _make(folder, proposal.experiment, proposed.to_yaml(), voc=voc, records=None, steps=steps)
     logger.info("to change any of it, edit %s and give the same command again", folder / EXPERIMENT_FILE)
     return run
 

@@ -132,7 +132,7 @@ def test_pictures_without_an_experiment_get_one_that_is_proposed_and_can_be_edit
     with caplog.at_level("INFO"):
         run = run_named("mine", voc=str(voc), steps=7, propose=propose)
     proposal = load_proposal(run.proposal)
-    assert run.experiment == proposal.experiment.overridden(steps=7)
+    assert run.experiment == proposal.experiment == propose(voc, "mine").overridden(steps=7).experiment
     assert run.experiment.name == "mine"
     assert [f"proposed {reason}" for reason in proposal.reasons] == caplog.messages[:-1]
     own = run.folder / "experiment.yaml"

@@ -114,7 +114,7 @@ def test_smaller_boxes_get_a_larger_input(tmp_path: Path) -> None:
 def test_boxes_that_the_usual_anchors_match_keep_them(tmp_path: Path) -> None:
     root = marked(tmp_path, [[one("cat", 100, 100, 120, 120)]] * 4, 400, 400)
     assert proposed(root).model.anchors == AnchorSpec()
-    assert why(root, "model.anchors") == "the usual ones match 100.0% of the boxes at IoU 0.5"
+    assert why(root, "model.anchors") == "the usual ones, which match 100.0% of the boxes at IoU 0.5"
 
 
 def test_a_set_of_any_number_of_pictures_is_trained_for_a_sensible_time(tmp_path: Path) -> None:
@@ -146,9 +146,10 @@ def test_the_yaml_tells_each_reason_above_its_field_and_is_read_back(tmp_path: P
     path = tmp_path / "proposed.yaml"
     path.write_text(proposal.to_yaml(), encoding="utf-8")
     assert load_experiment(path) == proposal.experiment
-    text = proposal.to_yaml(steps=7)
+    asked = proposal.overridden(steps=7)
+    text = asked.to_yaml()
     assert yaml.safe_load(text) == proposal.experiment.overridden(steps=7).model_dump(mode="json")
-    assert "  # as asked for\n  steps: 7\n" in text
+    assert "  # 7, as asked for\n  steps: 7\n" in text
     lines = text.splitlines()
     above = lines[lines.index(next(line for line in lines if line.startswith("  input_width:"))) - 1]
     assert above.startswith("  # ")
