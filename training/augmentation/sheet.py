@@ -1,0 +1,111 @@
+"""A contact sheet: what the augmentation of an experiment makes of real pictures, for a person to judge."""
+
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from vigie.data.parts import Sample
+from vigie.data.prepare import load_manifest, read_part
+from vigie.drawing import PALETTE
+from vigie.experiment import Augmentation
+from vigie.training.augmentation.augment import augment
+from vigie.training.augmentation.mosaic import mosaic
+from vigie.training.augmentation.windows import Annotated
+
+_COLUMN_INCHES = 2.6
+
+
+def contact_sheet(
+    records: Path,
+    spec: Augmentation,
+    width: int,
+    height: int,
+    seed: int = 1,
+    pictures: int = 4,
+    variants: int = 5,
+) -> Figure:
+    """A row each for the first pictures of the part train: as it is, then as the model may see it, boxes drawn.
+
+    Variants are drawn by the chances of `spec`; of the last ones as many are mosaics as its chance says, one at least
+    where there is one. `width` and `height` are the model's input.
+
+    Raises:
+        BadData: the records are missing, half-made or damaged.
+    """
+    labels = load_manifest(records).classes
+    samples = list(islice(read_part(records, "train"), pictures + 3))  # a mosaic takes three more
+    rows = [
+        [_original(sample, labels), *_variants(number, samples, labels, spec, (height, width), (seed, variants))]
+        for number, sample in enumerate(samples[:pictures])
+    ]
+    figure = Figure(
+        figsize=(_COLUMN_INCHES * (variants + 1), (_COLUMN_INCHES * height / width + 0.2) * len(rows) + 0.7),
+        layout="constrained",
+    )
+    axes = figure.subplots(len(rows), variants + 1, squeeze=False)
+    for number, (places, row) in enumerate(zip(axes, rows, strict=True)):
+        for place, annotated in zip(places, row, strict=True):
+            _show(place, annotated)
+        places[0].set_title(samples[number].filename, fontsize=8)
+        for place in places[variants + 1 - _mosaics(spec, variants) :]:
+            place.set_title("mosaic", fontsize=8)
+    figure.suptitle("Training pictures as they are (left) and as the model sees them")
+    patches = [Patch(color=_colour(number), label=name) for number, name in enumerate(labels)]
+    figure.legend(handles=patches, loc="outside lower center", ncols=len(labels), frameon=False)
+    return figure
+
+
+def _mosaics(spec: Augmentation, variants: int) -> int:
+    return max(1, round(spec.mosaic * variants)) if spec.mosaic and variants else 0
+
+
+def _original(sample: Sample, labels: Sequence[str]) -> Annotated:
+    """Classes count from 0."""
+    picture, objects = sample.picture, sample.objects
+    corners = [[item.box.top, item.box.left, item.box.bottom, item.box.right] for item in objects]
+    boxes = np.array(corners, np.float32).reshape(-1, 4) / np.tile([picture.height, picture.width], 2)
+    classes = np.array([labels.index(item.label) for item in objects], np.int64)
+    return tf.constant(picture.rgb()), tf.constant(boxes, tf.float32), tf.constant(classes)
+
+
+def _variants(
+    number: int,
+    samples: Sequence[Sample],
+    labels: Sequence[str],
+    spec: Augmentation,
+    size: tuple[int, int],
+    seed_and_count: tuple[int, int],
+) -> list[Annotated]:
+    seed, count = seed_and_count
+    four = [_original(samples[(number + step) % len(samples)], labels) for step in range(4)]
+    images, boxes, classes = zip(*four, strict=True)
+    made = []
+    for column in range(count):
+        own_seed = tf.constant([seed, number * count + column], tf.int64)
+        is_mosaic = column >= count - _mosaics(spec, count)
+        annotated = mosaic(images, boxes, classes, own_seed, *size) if is_mosaic else four[0]
+        made.append(augment(*annotated, own_seed, spec, *size))
+    return made
+
+
+def _show(place: Axes, annotated: Annotated) -> None:
+    image, boxes, classes = (part.numpy() for part in annotated)
+    place.axis("off")
+    place.imshow(np.round(image).astype(np.uint8))
+    corners_px: npt.NDArray[np.float64] = boxes * np.tile(image.shape[:2], 2)
+    for (top, left, bottom, right), number in zip(corners_px, classes, strict=True):
+        place.add_patch(
+            Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, linewidth=1.2,
+                      edgecolor=_colour(int(number)))
+        )  # fmt: skip
+
+
+def _colour(number: int) -> tuple[float, ...]:
+    return tuple(part / 255 for part in PALETTE[number % len(PALETTE)])
