@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-MEASUREMENTS = ("detector.py", "bus.py")
+MEASUREMENTS = ("detector.py", "bus.py", "data.py")
 
 
 def main() -> int:

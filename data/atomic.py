@@ -1,34 +1,44 @@
 """Folders that appear whole or not at all."""
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vigie.errors import BadData
+from vigie.errors import BadData, Unavailable
 
 
 @contextmanager
-def whole_folder(out: Path, *, marker: str) -> Iterator[Path]:
-    """A new folder beside `out` to fill, renamed to `out` at the end of the block and removed if it raises.
+def whole_folder(out: Path, *, marker: str, key: str | None = None) -> Iterator[Path]:
+    """A folder beside `out` to fill, renamed to `out` at the end of the block.
+
+    Without a `key` it is new, and removed if the block raises. With one, it is what the last block with the same key
+    left when it raised or was killed, and it is kept for the next: a key stands for all that the content depends on.
 
     What stands at `out` is replaced only if it is empty or holds the file `marker`, which the caller writes too:
-    nobody loses a folder of another kind to a misspelt path. What killed runs left beside it is removed.
+    nobody loses a folder of another kind to a misspelt path. What else ended runs left beside it is removed.
 
     Raises:
         BadData: something else stands at `out`.
+        Unavailable: a living process fills the folder of this key.
     """
     _refuse_strangers(out, marker)
     out.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(out)
-    unfinished = out.parent / f".{out.name}.unfinished-{os.getpid()}"
-    unfinished.mkdir()
+    unfinished = out.parent / f".{out.name}.unfinished-{key[:32] if key else os.getpid()}"
+    _remove_leftovers(out, kept=unfinished if key else None)
+    unfinished.mkdir(exist_ok=key is not None)
+    lock = _locked(unfinished)
+    if lock is None:
+        raise Unavailable(f"{out}: another process is writing it; wait until it is done, or end it")
     try:
         yield unfinished
         _replace(out, unfinished)
     finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        if key is None:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        os.close(lock)
 
 
 def _refuse_strangers(out: Path, marker: str) -> None:
@@ -46,21 +56,27 @@ def _replace(out: Path, finished: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _remove_leftovers(out: Path) -> None:
+def _remove_leftovers(out: Path, *, kept: Path | None) -> None:
     for pattern in (f".{out.name}.unfinished-*", f".{out.name}.replaced-*"):
         for leftover in out.parent.glob(pattern):
-            if not _alive(leftover.name.rpartition("-")[2]):
+            lock = None if leftover == kept else _locked(leftover)
+            if lock is not None:
                 shutil.rmtree(leftover, ignore_errors=True)
+                os.close(lock)
 
 
-def _alive(pid: str) -> bool:
-    # Our own number can only be an earlier process's that had it before.
-    if not pid.isdigit() or int(pid) == os.getpid():
-        return False
+def _locked(folder: Path) -> int | None:
+    """A file descriptor that holds the folder until it is closed or this process ends; None if another one does."""
     try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        held = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Another process may have removed the folder before it was held.
+        if os.fstat(held).st_ino == folder.stat().st_ino:
+            return held
+    except OSError:
+        pass
+    os.close(held)
+    return None

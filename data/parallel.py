@@ -10,13 +10,15 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], *, workers: int | None = None
+) -> Iterator[Result]:
     """The results in the order of the items; at most two jobs a core are under way or waiting to be taken.
 
     Threads, for the work is decoding and encoding, which lets go of the interpreter's lock; unlike processes
     they are safe beside TensorFlow and in a notebook.
     """
-    workers = os.cpu_count() or 1
+    workers = workers or os.cpu_count() or 1
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         try:

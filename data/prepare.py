@@ -16,7 +16,7 @@ from vigie.data.atomic import whole_folder
 from vigie.data.manifest import FILE, ClippedBox, Manifest, PartFacts, file_facts, load_manifest, part_files
 from vigie.data.parts import PARTS, Part, Sample
 from vigie.data.quiet import quiet_tensorflow
-from vigie.data.shards import write_records
+from vigie.data.shards import records_key, write_records
 from vigie.data.source import Source, read_set, read_sources, source_hash
 from vigie.data.split import split as deal
 from vigie.domain import Box
@@ -59,7 +59,7 @@ def prepare(
     indices = deal(names, labels, seed=split.seed, validation_share=split.validation, test_share=split.test)
     parts = {part: [sources[index] for index in indices[part]] for part in PARTS}
     _check_parts(voc, parts, classes)
-    with whole_folder(out, marker=FILE) as folder:
+    with whole_folder(out, marker=FILE, key=records_key(hashed, parts, classes, pictures_per_shard)) as folder:
         shards = write_records(folder, parts, classes, pictures_per_shard, progress=progress)
         (folder / LABEL_MAP).write_text(label_map(classes), encoding="utf-8")
         for part in PARTS:

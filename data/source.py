@@ -4,9 +4,12 @@ import hashlib
 import io
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
 from PIL import Image
 
@@ -14,7 +17,8 @@ from vigie.annotations import AnnotatedSet, Annotation, Cut, clipped
 from vigie.data.orientation import orientation_of, upright
 from vigie.data.parallel import in_order
 from vigie.data.parts import Sample
-from vigie.domain import LabelledBox
+from vigie.data.workers import Workers
+from vigie.domain import Box, LabelledBox
 from vigie.errors import BadAnnotation, BadData, BadPicture, VigieError
 from vigie.layouts import open_set
 from vigie.pictures import Picture
@@ -22,6 +26,8 @@ from vigie.progress import progress as progress_bar
 
 logger = logging.getLogger(__name__)
 MOST_SHOWN = 20
+MANY = 512  # pictures from which on starting processes takes less time than they save
+_BATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,15 @@ class Source:
     height: int
     objects: tuple[LabelledBox, ...]
     cuts: tuple[Cut, ...]
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSet:
+    """A set in which nothing is wrong. `source_hash` is what the function of that name gives."""
+
+    sources: list[Source]
+    source_hash: str
 
 
 def source_hash(root: Path) -> str:
@@ -47,10 +62,17 @@ def source_hash(root: Path) -> str:
     Raises:
         BadData: it is no data set, or a file cannot be read.
     """
-    files = open_set(root).files
+    return _hash_of_all(root, open_set(root).files, {})
+
+
+def _hash_of_all(root: Path, files: Sequence[Path], known: Mapping[str, str]) -> str:
+    """`known` are the digests of files that were read already, by their paths."""
+    rest = [path for path in files if str(path) not in known]
+    digests = {**known, **{str(path): digest for path, digest in zip(rest, in_order(_digest, rest), strict=True)}}
     whole = hashlib.sha256()
-    for path, digest in zip(files, in_order(_digest, files), strict=True):
-        whole.update(f"{path.relative_to(root).as_posix()}\0{digest}\n".encode())
+    for path in files:
+        name = path.as_posix().removeprefix(f"{root.as_posix()}/")
+        whole.update(f"{name}\0{digests[str(path)]}\n".encode())
     return whole.hexdigest()
 
 
@@ -63,31 +85,75 @@ def _digest(path: Path) -> str:
 
 
 def read_sources(root: Path, classes: Sequence[str], *, progress: bool) -> list[Source]:
+    """See `checked_set`."""
+    return checked_set(root, classes, progress=progress).sources
+
+
+def checked_set(root: Path, classes: Sequence[str], *, progress: bool, workers: Workers | None = None) -> CheckedSet:
     """Check every label file against its picture, decode every picture once, clip the boxes.
+
+    Many pictures are shared among `workers`, of which there are some for this alone where none are given.
 
     Raises:
         BadData: the folder is no data set, or several kinds of things are wrong in it.
         BadAnnotation, BadPicture: one thing, or only things of that kind; up to 20 are named.
+        Unavailable: a worker ended.
     """
     found = open_set(root)
     numbered = list(enumerate(found.names, start=1))
+    batches = [numbered[start : start + _BATCH] for start in range(0, len(numbered), _BATCH)]
+    sources: list[Source] = []
+    problems: list[VigieError] = []
+    digests: dict[str, str] = {}
+    with (
+        nullcontext(workers) if workers else Workers() as these,
+        progress_bar(total=len(numbered), description="Checking pictures", unit="picture", show=progress) as bar,
+    ):
+        for looks in these.in_order(_Look(root, tuple(classes)), batches, many=len(numbered) >= MANY):
+            for look in looks:
+                if isinstance(look, VigieError):
+                    problems.append(look)
+                    continue
+                source = unpacked(look.source)
+                sources.append(source)
+                digests[str(source.path)] = source.sha256
+                if look.label_sha256:
+                    digests[str(source.annotation)] = look.label_sha256
+            bar.update(len(looks))
+    problems += _shared_pictures(sources)
+    if problems:
+        raise _together(root, problems)
+    return CheckedSet(sources, _hash_of_all(root, found.files, digests))
 
-    def look(item: tuple[int, str]) -> Source | VigieError:
+
+@dataclass(frozen=True)
+class _Look:
+    """Checks pictures of a set, given by number and name; the set is listed where that is done, once."""
+
+    root: Path
+    classes: tuple[str, ...]
+
+    @cached_property
+    def _found(self) -> AnnotatedSet:
+        return open_set(self.root)
+
+    def __call__(self, numbered: Sequence[tuple[int, str]]) -> list["_Good | VigieError"]:
+        return [self._one(number, name) for number, name in numbered]
+
+    def _one(self, number: int, name: str) -> "_Good | VigieError":
         try:
-            return _source(found, *item, classes)
+            annotation = self._found.read(name)
+            source = _source(self._found, number, name, annotation, self.classes)
+            # A file that speaks of all pictures is hashed once, at the end; YOLO does without one for no objects.
+            own = annotation.entry is None and annotation.path.is_file()
+            return _Good(packed(source), _digest(annotation.path) if own else None)
         except (BadAnnotation, BadPicture) as problem:
             return problem
 
-    looked = progress_bar(
-        in_order(look, numbered), total=len(numbered), description="Checking pictures", unit="picture",
-        show=progress,
-    )  # fmt: skip
-    outcomes: list[Source | VigieError] = list(looked)
-    sources = [outcome for outcome in outcomes if isinstance(outcome, Source)]
-    problems = [outcome for outcome in outcomes if isinstance(outcome, VigieError)] + _shared_pictures(sources)
-    if problems:
-        raise _together(root, problems)
-    return sources
+
+class _Good(NamedTuple):
+    source: "PackedSource"
+    label_sha256: str | None
 
 
 def read_set(root: Path) -> Iterator[Sample]:
@@ -98,12 +164,13 @@ def read_set(root: Path) -> Iterator[Sample]:
     """
     found = open_set(root)
     for number, name in enumerate(found.names, start=1):
-        source = _source(found, number, name, classes=None)
+        source = _source(found, number, name, found.read(name), classes=None)
         yield Sample(source.source_id, source.path.name, Picture.from_file(source.path), source.objects)
 
 
-def _source(found: AnnotatedSet, number: int, name: str, classes: Sequence[str] | None) -> Source:
-    annotation = found.read(name)
+def _source(
+    found: AnnotatedSet, number: int, name: str, annotation: Annotation, classes: Sequence[str] | None
+) -> Source:
     for position, labelled in enumerate(annotation.objects, start=1):
         if classes is not None and labelled.label not in classes:
             raise BadAnnotation(
@@ -111,9 +178,11 @@ def _source(found: AnnotatedSet, number: int, name: str, classes: Sequence[str] 
                 f"{', '.join(classes)}; correct it or add the class to the experiment"
             )
     path = found.picture_of(annotation)
-    picture = whole_picture(path)
+    encoded = _content(path)
+    picture = _whole(path, encoded)
     objects, cuts = clipped(_upright_objects(annotation, path, picture), picture.width, picture.height)
-    return Source(number, name, path, annotation.path, picture.width, picture.height, objects, cuts)
+    digest = hashlib.sha256(encoded).hexdigest()
+    return Source(number, name, path, annotation.path, picture.width, picture.height, objects, cuts, digest)
 
 
 def _upright_objects(annotation: Annotation, path: Path, picture: Picture) -> Sequence[LabelledBox]:
@@ -144,21 +213,58 @@ def _sizes_differ(annotation: Annotation, path: Path, picture: Picture) -> str:
     )
 
 
-def whole_picture(path: Path) -> Picture:
-    """Read a picture and decode it to the end.
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadPicture(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _whole(path: Path, encoded: bytes) -> Picture:
+    """Decode a picture to its end.
 
     Raises:
         BadPicture: naming the file; it is cut short or damaged.
     """
-    picture = Picture.from_file(path)
     try:
-        with Image.open(io.BytesIO(path.read_bytes())) as image:
-            # An eighth of the size takes a third of the time and still reads every byte; only JPEG can.
-            image.draft(image.mode, (image.width // 8, image.height // 8))
+        picture = Picture.from_bytes(encoded)
+    except BadPicture as error:
+        raise BadPicture(f"{path}: {error}") from error
+    try:
+        with Image.open(io.BytesIO(encoded)) as image:
+            # Grey at an eighth of the size takes two thirds of the time and still reads every byte; only JPEG can.
+            image.draft("L", (image.width // 8, image.height // 8))
             image.load()
     except Exception as error:  # Pillow's decoders raise whatever damaged data makes them stumble on
         raise BadPicture(f"{path}: cannot be decoded to its end: {error}; get a whole copy of it") from error
     return picture
+
+
+PackedSource: TypeAlias = tuple[Any, ...]
+"""A source as plain values: between processes they go many times faster than classes do."""
+
+
+def packed(source: Source) -> PackedSource:
+    return (
+        source.source_id, source.name, str(source.path), str(source.annotation), source.width, source.height,
+        [(labelled.label, *_corners(labelled.box)) for labelled in source.objects],
+        [(cut.number, cut.label, _corners(cut.before), cut.after and _corners(cut.after)) for cut in source.cuts],
+        source.sha256,
+    )  # fmt: skip
+
+
+def unpacked(values: PackedSource) -> Source:
+    number, name, path, annotation, width, height, objects, cuts, sha256 = values
+    return Source(
+        number, name, Path(path), Path(annotation), width, height,
+        tuple(LabelledBox(label, Box(*corners)) for label, *corners in objects),
+        tuple(Cut(at, label, Box(*before), after and Box(*after)) for at, label, before, after in cuts),
+        sha256,
+    )  # fmt: skip
+
+
+def _corners(box: Box) -> tuple[float, float, float, float]:
+    return box.left, box.top, box.right, box.bottom
 
 
 def _shared_pictures(sources: Sequence[Source]) -> list[VigieError]:

@@ -1,16 +1,28 @@
-"""TFRecords as Model Garden's `official.vision.dataloaders.tf_example_decoder` reads them: one Example a picture."""
+"""TFRecords as Model Garden's `official.vision.dataloaders.tf_example_decoder` reads them: one Example a picture.
 
-from collections.abc import Iterable, Iterator, Sequence
+They are written without TensorFlow, which takes seconds to load and much memory in each process; it is loaded when
+records are read. The bytes of an Example are those of `tf.train.Example` (protocol buffers, proto3), those of a file
+the TFRecord format: length, masked CRC-32C of the length, record, masked CRC-32C of the record.
+"""
+
+# ruff: noqa: PLC0415
+
+import hashlib
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import tensorflow as tf
+from crc32c import crc32c
 
-from vigie.data.manifest import load_manifest
+from vigie.data.manifest import FileFacts, load_manifest
 from vigie.data.parts import Part, Sample
 from vigie.data.source import Source
 from vigie.domain import Box, LabelledBox
 from vigie.errors import BadData
 from vigie.pictures import Picture
+
+_BYTES, _FLOATS, _INTS = 1, 2, 3  # the numbers of the fields of tf.train.Feature
 
 
 def example(source: Source, jpeg: bytes, classes: Sequence[str]) -> bytes:
@@ -32,28 +44,62 @@ def example(source: Source, jpeg: bytes, classes: Sequence[str]) -> bytes:
         "image/object/area": _floats([box.area for box in boxes]),
         "image/object/is_crowd": _ints([0] * len(boxes)),
     }
-    whole = tf.train.Example(features=tf.train.Features(feature=features))
-    # Without this the order of the features changes from run to run.
-    return bytes(whole.SerializeToString(deterministic=True))
+    return serialised(features)
 
 
-def _bytes(values: list[bytes]) -> tf.train.Feature:
-    return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+def serialised(features: Mapping[str, bytes]) -> bytes:
+    """An Example of features that are serialised already, in the order of their names, as TensorFlow sorts them."""
+    entries = [_field(1, _field(1, name.encode()) + _field(2, feature)) for name, feature in sorted(features.items())]
+    return _field(1, b"".join(entries))
 
 
-def _ints(values: list[int]) -> tf.train.Feature:
-    return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+def _bytes(values: Iterable[bytes]) -> bytes:
+    return _field(_BYTES, b"".join(_field(1, value) for value in values))
 
 
-def _floats(values: list[float]) -> tf.train.Feature:
-    return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+def _floats(values: Sequence[float]) -> bytes:
+    return _field(_FLOATS, _field(1, struct.pack(f"<{len(values)}f", *values)) if values else b"")
 
 
-def write_shard(path: Path, examples: Iterable[bytes]) -> None:
-    """One record an example."""
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for serialised in examples:
-            writer.write(serialised)
+def _ints(values: Sequence[int]) -> bytes:
+    return _field(_INTS, _field(1, b"".join(map(_varint, values))) if values else b"")
+
+
+def _field(number: int, content: bytes) -> bytes:
+    return bytes((number << 3 | 2,)) + _varint(len(content)) + content  # 2: its length stands before it
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; the eighth says that more follow. For numbers from 0."""
+    if value < 128:
+        return bytes((value,))
+    groups = bytearray()
+    while value > 127:
+        groups.append(value & 127 | 128)
+        value >>= 7
+    groups.append(value)
+    return bytes(groups)
+
+
+def write_shard(path: Path, examples: Iterable[bytes]) -> FileFacts:
+    """One record an example; the file has its name once it is whole. Returns its size and checksum."""
+    unfinished = path.with_name(f".{path.name}.part")
+    whole = hashlib.sha256()
+    size = 0
+    with unfinished.open("wb") as stream:
+        for record in examples:
+            length = struct.pack("<Q", len(record))
+            for piece in (length + _masked_crc(length), record, _masked_crc(record)):
+                stream.write(piece)
+                whole.update(piece)
+                size += len(piece)
+    unfinished.rename(path)
+    return FileFacts(bytes=size, sha256=whole.hexdigest())
+
+
+def _masked_crc(content: bytes) -> bytes:
+    crc = crc32c(content)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def read_part(records: Path, part: Part) -> Iterator[Sample]:
@@ -62,6 +108,8 @@ def read_part(records: Path, part: Part) -> Iterator[Sample]:
     Raises:
         BadData: the records are missing, half-made or damaged.
     """
+    import tensorflow as tf
+
     manifest = load_manifest(records)
     for name in manifest.parts[part].shards:
         dataset = tf.data.TFRecordDataset(str(records / name))
@@ -72,7 +120,7 @@ def read_part(records: Path, part: Part) -> Iterator[Sample]:
             raise BadData(f"{records / name}: is damaged; run `vigie data prepare` (or `make data`) again") from error
 
 
-def _sample(record: tf.train.Example, classes: Sequence[str]) -> Sample:
+def _sample(record: Any, classes: Sequence[str]) -> Sample:
     feature = record.features.feature
 
     def floats(name: str) -> Sequence[float]:

@@ -1,10 +1,9 @@
-import os
 from pathlib import Path
 
 import pytest
 
 from vigie.data.atomic import whole_folder
-from vigie.errors import BadData
+from vigie.errors import BadData, Unavailable
 
 
 def fill(out: Path, text: str = "new") -> None:
@@ -36,12 +35,52 @@ def test_an_error_leaves_the_older_one_and_nothing_beside_it(tmp_path: Path) -> 
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_what_a_killed_run_left_is_removed_and_a_living_one_is_left_alone(tmp_path: Path) -> None:
-    dead = next(pid for pid in range(2_000_000, 4_000_000) if not Path(f"/proc/{pid}").exists())
-    for pid in (dead, os.getppid()):
-        (tmp_path / f".out.unfinished-{pid}").mkdir()
-    fill(tmp_path / "out")
-    assert {path.name for path in tmp_path.iterdir()} == {"out", f".out.unfinished-{os.getppid()}"}
+def test_what_ended_runs_left_is_removed_and_a_living_one_is_left_alone(tmp_path: Path) -> None:
+    for name in ("unfinished-1", "unfinished-abc", "replaced-2"):
+        (tmp_path / f".out.{name}").mkdir()
+    with whole_folder(tmp_path / "out", marker="done", key="living") as living:
+        fill(tmp_path / "out")
+        assert {path.name for path in tmp_path.iterdir()} == {"out", living.name}
+        (living / "done").touch()
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["done"]
+
+
+def interrupted(out: Path, key: str, text: str) -> None:
+    def fail() -> None:
+        with whole_folder(out, marker="done", key=key) as folder:
+            (folder / "file").write_text(text)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+
+
+def test_work_of_the_same_key_is_taken_up_again_and_that_of_another_removed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    interrupted(out, "first", "half")
+    assert not out.exists()
+    with whole_folder(out, marker="done", key="first") as folder:
+        assert (folder / "file").read_text() == "half"
+        (folder / "done").touch()
+    assert {path.name for path in out.iterdir()} == {"file", "done"}
+    interrupted(out, "second", "half")
+    with whole_folder(out, marker="done", key="third") as folder:
+        assert not list(folder.iterdir())
+        assert {path.name for path in tmp_path.iterdir()} == {"out", folder.name}
+        (folder / "done").touch()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_two_at_once_do_not_share_an_unfinished_folder(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with whole_folder(out, marker="done", key="same") as folder:
+        with (
+            pytest.raises(Unavailable, match="another process is writing it; wait until it is done"),
+            whole_folder(out, marker="done", key="same"),
+        ):
+            raise AssertionError
+        (folder / "done").touch()
+    assert (out / "done").exists()
 
 
 def test_an_empty_folder_may_be_filled_and_a_file_or_strange_folder_not(tmp_path: Path) -> None:

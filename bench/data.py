@@ -1,0 +1,172 @@
+"""Annotated pictures to TFRecord: `prepare` beside the loop that one would write with PIL and TensorFlow's writer.
+
+Every measurement runs in a fresh process, so that peak memory is its own. Both sides decode every picture once; that
+each refuses a JPEG which is corrupt in the middle is tried before anything is measured.
+"""
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+from PIL import Image
+from timing import table
+
+from vigie import voc
+from vigie.domain import Box, LabelledBox
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+FACE_MASK = ("with_mask", "without_mask", "mask_weared_incorrect")
+SMALL_CLASSES = ("one", "two", "three")
+SMALL_SIZE = (160, 120)
+ROUNDS = 3
+PLAIN, OURS = "plain loop", "vigie"
+SIDES = {PLAIN: "plain", OURS: "ours"}
+
+
+def plain(source: Path, out: Path, classes: tuple[str, ...]) -> None:
+    """What one writes oneself: a label file, its picture, an Example, one after the other."""
+    import tensorflow as tf  # noqa: PLC0415
+
+    def ints(values: list[int]) -> tf.train.Feature:
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=values))
+
+    def floats(values: list[float]) -> tf.train.Feature:
+        return tf.train.Feature(float_list=tf.train.FloatList(value=values))
+
+    def texts(values: list[bytes]) -> tf.train.Feature:
+        return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
+
+    pictures = {path.stem: path for path in (source / "images").iterdir()}
+    out.mkdir()
+    with tf.io.TFRecordWriter(str(out / "all.tfrecord")) as writer:
+        for number, path in enumerate(sorted((source / "annotations").iterdir()), start=1):
+            objects = ET.parse(path).getroot().findall("object")
+            picture = pictures[path.stem]
+            with Image.open(picture) as image:
+                image.load()
+                width, height = image.size
+            labels = [str(found.findtext("name")) for found in objects]
+            corners = {
+                name: [float(found.findtext(f"bndbox/{name}") or "") for found in objects]
+                for name in ("xmin", "ymin", "xmax", "ymax")
+            }
+            features = {
+                "image/encoded": texts([picture.read_bytes()]),
+                "image/format": texts([b"jpeg"]),
+                "image/filename": texts([picture.name.encode()]),
+                "image/source_id": texts([str(number).encode()]),
+                "image/height": ints([height]),
+                "image/width": ints([width]),
+                "image/object/bbox/xmin": floats([(value - 1) / width for value in corners["xmin"]]),
+                "image/object/bbox/xmax": floats([value / width for value in corners["xmax"]]),
+                "image/object/bbox/ymin": floats([(value - 1) / height for value in corners["ymin"]]),
+                "image/object/bbox/ymax": floats([value / height for value in corners["ymax"]]),
+                "image/object/class/label": ints([classes.index(label) + 1 for label in labels]),
+                "image/object/class/text": texts([label.encode() for label in labels]),
+            }
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+
+def ours(source: Path, out: Path, classes: tuple[str, ...]) -> None:
+    from vigie.data.prepare import prepare  # noqa: PLC0415
+
+    prepare(source, out, classes=classes, progress=False)
+
+
+# A side in a process of its own: seconds of the work with all its modules loaded, and peak memory with its workers'.
+CHILD = """
+import json, resource, sys, time
+from pathlib import Path
+sys.path.insert(0, {folder!r})
+import data
+import {modules}
+source, out, classes = Path(sys.argv[2]), Path(sys.argv[3]), tuple(sys.argv[4].split(","))
+begin = time.perf_counter()
+getattr(data, sys.argv[1])(source, out, classes)
+seconds = time.perf_counter() - begin
+own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+print(json.dumps(dict(seconds=seconds, own_kb=own, largest_worker_kb=child)))
+"""
+
+
+def measured(side: str, source: Path, classes: tuple[str, ...]) -> dict[str, float]:
+    """`seconds` of the work alone, `process` of everything from the start of Python, `peak_mb` with all workers."""
+    import os  # noqa: PLC0415
+    import time  # noqa: PLC0415
+
+    modules = "tensorflow" if side == "plain" else "vigie.data.prepare"
+    code = CHILD.format(folder=str(Path(__file__).parent), modules=modules)
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code, side, str(source), str(Path(folder) / "records"), ",".join(classes)],
+            check=True, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )  # fmt: skip
+        process = time.perf_counter() - begin
+    found = json.loads(done.stdout.splitlines()[-1])
+    workers = (os.cpu_count() or 1) if side == "ours" else 0
+    peak = found["own_kb"] + workers * found["largest_worker_kb"]
+    return {"seconds": found["seconds"], "process": process, "peak_mb": peak / 1024}
+
+
+def small_set(root: Path, count: int) -> Path:
+    """Crops of photographs, a few objects each."""
+    (root / "images").mkdir(parents=True)
+    (root / "annotations").mkdir()
+    draw = random.Random(4)
+    width, height = SMALL_SIZE
+    photographs = [Image.open(path).convert("RGB") for path in sorted((SHARED / "coco_val200" / "images").iterdir())]
+    photographs = [photograph for photograph in photographs if photograph.width > width and photograph.height > height]
+    for number in range(count):
+        photograph = photographs[number % len(photographs)]
+        left, top = draw.randrange(photograph.width - width), draw.randrange(photograph.height - height)
+        name = f"{number:05d}"
+        photograph.crop((left, top, left + width, top + height)).save(root / "images" / f"{name}.jpg", quality=90)
+        boxes = [(draw.randrange(width - 40), draw.randrange(height - 40)) for _ in range(1 + number % 4)]
+        objects = [
+            LabelledBox(SMALL_CLASSES[(number + place) % 3], Box(x, y, x + 20.0 + number % 20, y + 20.0))
+            for place, (x, y) in enumerate(boxes)
+        ]
+        voc.write_annotation(root / "annotations" / f"{name}.xml", f"{name}.jpg", width, height, objects)
+    return root
+
+
+def compared(title: str, source: Path, classes: tuple[str, ...], rounds: int) -> float:
+    """Print both sides; returns the peak memory of ours in MB."""
+    rows: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
+    for _ in range(rounds):
+        for name, side in SIDES.items():
+            rows[name].append(measured(side, source, classes))
+    count = sum(1 for _ in (source / "annotations").iterdir())
+    for what, heading in (("seconds", "the work"), ("process", "from the start of Python")):
+        seconds = {name: statistics.median(row[what] for row in found) for name, found in rows.items()}
+        print(table(f"{title}, {heading}", seconds, count, "pictures", PLAIN))
+        print(f"  {seconds[PLAIN] / seconds[OURS]:.2f} times the plain loop's pictures a second")
+    peaks = {name: max(row["peak_mb"] for row in found) for name, found in rows.items()}
+    print("  peak memory: " + ", ".join(f"{name} {peak:.0f} MB" for name, peak in peaks.items()))
+    return peaks[OURS]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pictures", type=int, default=20_000, help="of the large set of small pictures")
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        compared("face masks", SHARED / "facemask", FACE_MASK, asked.rounds)
+        few = small_set(Path(folder) / "few", asked.pictures // 10)
+        many = small_set(Path(folder) / "many", asked.pictures)
+        low = compared(f"{asked.pictures // 10} small pictures", few, SMALL_CLASSES, asked.rounds)
+        high = compared(f"{asked.pictures} small pictures", many, SMALL_CLASSES, asked.rounds)
+        print(f"peak memory at {asked.pictures} beside {asked.pictures // 10}: {high / low:.2f} x")
+
+
+if __name__ == "__main__":
+    main()
