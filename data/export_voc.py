@@ -1,7 +1,7 @@
 """A set of any format as Pascal VOC in `images/` and `Annotations/`, to be corrected by hand and read back.
 
-LabelImg opens it: `labelImg OUT/images OUT/predefined_classes.txt OUT/Annotations`. The layout is the one that
-Label Studio exports.
+LabelImg opens it: `labelImg OUT/images OUT/predefined_classes.txt OUT/Annotations`; what a person saves there loses
+fractions of a pixel. The layout is the one that Label Studio exports; Label Studio itself reads no Pascal VOC.
 """
 
 # ruff: noqa: PLC0415

@@ -95,10 +95,11 @@ def _unzip(archive: Path, folder: Path, name: str, room: _Room) -> None:
                 raise BadData(_STRANGE.format(name, entry.filename))
             if entry.flag_bits & _ENCRYPTED:
                 raise BadData(f"{name}: {entry.filename!r} is encrypted; unpack it by hand and fetch the folder")
-            place = _place(folder, entry.orig_filename, name)
+            # Some tools of Windows write backslashes between folders.
+            place = _place(folder, entry.orig_filename.replace("\\", "/"), name)
             if place is None:
                 continue
-            if entry.is_dir():
+            if entry.orig_filename.endswith(("/", "\\")):
                 place.mkdir(parents=True, exist_ok=True)
                 continue
             with opened.open(entry) as content:

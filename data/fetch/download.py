@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import json
 import shutil
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from vigie.errors import BadData, BadSetting, Unavailable
+from vigie.errors import BadData, BadSetting, Unavailable, VigieError
 from vigie.progress import progress as progress_bar
 from vigie.whole import write_whole
 
@@ -38,14 +39,28 @@ def download(url: str, path: Path, *, timeout_s: float = TIMEOUT_S, progress: bo
         known = _known(path, url)
         have = path.stat().st_size if known else 0
         try:
-            with _open(url, have, known, timeout_s) as response:
+            with _open_from(url, have, known, timeout_s) as response:
                 return _receive(response, url, target, path, have, progress=progress)
-        except (TimeoutError, urllib.error.URLError, http.client.HTTPException, OSError) as error:
-            raise _explained(error, url, timeout_s) from error
+        except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+            raise _explained(error, url, path, timeout_s) from error
+
+
+def _open_from(url: str, have: int, known: str | None, timeout_s: float) -> Any:
+    try:
+        return _open(url, have, known, timeout_s)
+    except urllib.error.HTTPError as error:
+        # A run was ended after the last byte: nothing is left to ask for.
+        if not have or error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise
+        return _open(url, 0, None, timeout_s)
 
 
 def _check(url: str) -> None:
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+        _ = parts.port  # looked at here: urllib takes a wrong one for a failure of the network
+    except ValueError as error:
+        raise BadSetting(f"{url}: is no address: {error}") from error
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadSetting(f"{url}: expected an address that starts with http:// or https:// and names a server")
     if parts.username or parts.password:
@@ -102,9 +117,7 @@ def _receive(response: Any, url: str, target: IO[bytes], path: Path, have: int, 
     if total is not None and total - have > free:
         raise BadData(f"{url}: has {total} bytes, and the disk of {path.parent} has room for {free}; make room")
     digest = _digest_of(path, have)
-    with progress_bar(
-        total=total, initial=have, description="Downloading", unit="B", show=progress
-    ) as bar:  # fmt: skip
+    with progress_bar(total=total, initial=have, description="Downloading", unit="B", show=progress) as bar:
         while chunk := response.read(_CHUNK):
             target.write(chunk)
             digest.update(chunk)
@@ -138,15 +151,17 @@ _MEANINGS = {
 }
 
 
-def _explained(error: Exception, url: str, timeout_s: float) -> BadData | Unavailable:
+def _explained(error: Exception, url: str, path: Path, timeout_s: float) -> VigieError:
     if isinstance(error, urllib.error.HTTPError):
         what = _MEANINGS.get(error.code, "could not send it; try again later")
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            what = "has another file by now; remove the unfinished download beside the folder"
         return BadData(f"{error.url or url}: the server {what} (HTTP {error.code} {error.reason})")
+    if isinstance(error, http.client.InvalidURL):
+        return BadSetting(f"{url}: is no address: {error}")
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, TimeoutError):
         return Unavailable(f"{url}: nothing came for {timeout_s:g} s; {_GO_ON}")
     if isinstance(error, urllib.error.URLError):
         return Unavailable(f"{url}: cannot be reached ({reason}); look at the address and the network")
-    return Unavailable(f"{url}: the connection broke ({error!r}); {_GO_ON}")
+    if isinstance(error, ConnectionError | ssl.SSLError | http.client.HTTPException):
+        return Unavailable(f"{url}: the connection broke ({error!r}); {_GO_ON}")
+    return Unavailable(f"{path}: cannot be written ({error}); {_GO_ON}")

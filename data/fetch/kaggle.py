@@ -62,7 +62,10 @@ def _refused(handle: str, error: "Exception") -> VigieError:
     name = f"{PREFIX}{handle}"
     if status in (401, 403):
         if get_kaggle_credentials() is None:
-            return BadSetting(f"{name}: Kaggle refuses (HTTP {status}) and no credentials were found; {CREDENTIALS}")
+            return BadSetting(
+                f"{name}: Kaggle refuses (HTTP {status}): it is private, misspelt or asks for consent on its page, and "
+                f"no credentials were found; {CREDENTIALS}"
+            )
         return BadSetting(
             f"{name}: Kaggle refuses these credentials (HTTP {status}): they are wrong or old, or the set is private, "
             f"misspelt or asks for consent on its page; {CREDENTIALS}"

@@ -51,11 +51,11 @@ LABELIMG = """<annotation verified="yes">
 \t</object>
 </annotation>
 """
-# As Label Studio's export has it: images/ and Annotations/.
+# As Label Studio's converter writes it, into images/ and Annotations/: the picture's name lacks its ending.
 LABEL_STUDIO = """<?xml version="1.0" encoding="utf-8"?>
 <annotation>
 <folder>images</folder>
-<filename>3f2a-photo.jpg</filename>
+<filename>3f2a-photo</filename>
 <source>
 <database>MyDatabase</database>
 <annotation>COCO2017</annotation>
@@ -127,8 +127,11 @@ def test_what_label_studio_exported_comes_back(tmp_path: Path) -> None:
     (tmp_path / "set/Annotations/3f2a-photo.xml").write_text(LABEL_STUDIO, encoding="utf-8")
     done = export_voc(tmp_path / "set", tmp_path / "out", progress=False)
     assert done == Exported(pictures=1, objects=1)
-    for name in ("images/3f2a-photo.jpg", "Annotations/3f2a-photo.xml"):
-        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "set" / name).read_bytes()
+    assert said(tmp_path / "out") == said(tmp_path / "set")
+    assert said(tmp_path / "out")[0][2] == (LabelledBox("mask", Box(29, 19, 61, 77)),)
+    found = etree.parse(tmp_path / "out/Annotations/3f2a-photo.xml")
+    wanted = LABEL_STUDIO.replace("<filename>3f2a-photo<", "<filename>3f2a-photo.jpg<")
+    assert etree.tostring(found) == etree.tostring(etree.fromstring(wanted.encode()))
 
 
 def test_a_label_file_gets_its_pictures_name_and_keeps_the_rest(tmp_path: Path) -> None:
