@@ -20,7 +20,6 @@ VALIDATION_FOLDER = "validation"
 _BOX_CODE_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 _BATCH_NORM_MOMENTUM = 0.97  # Model Garden's .99 has not forgotten its start after a few hundred steps
 _KEPT_CHECKPOINTS = 3
-_SHUFFLED_EXAMPLES = 2000  # still encoded: some 200 MB of photographs
 _WARMUP_START = 0.1  # of the peak
 
 
@@ -74,12 +73,12 @@ def task_config(experiment: Experiment) -> retinanet.RetinaNetTask:
 
 
 def experiment_config(
-    experiment: Experiment, train_files: Sequence[Path], validation_files: Sequence[Path], *, data_seed: int
+    experiment: Experiment, train_files: Sequence[Path], validation_files: Sequence[Path]
 ) -> config_definitions.ExperimentConfig:
     """Everything that `run_experiment` wants to know.
 
-    `data_seed` orders and changes the training pictures; a resumed training takes another one, so that it does not
-    start its epoch again.
+    The training data are read by `vigie.training.inputs`, which takes the batch and how labels are made from here; the
+    validation data by Model Garden.
     """
     schedule = experiment.training
     task = task_config(experiment)
@@ -88,10 +87,7 @@ def experiment_config(
         is_training=True,
         global_batch_size=schedule.batch,
         dtype="float32",
-        shuffle_buffer_size=_SHUFFLED_EXAMPLES,
-        seed=data_seed,
-        deterministic=True,
-        parser=_parser(experiment, training=True),
+        parser=_parser(),
     )
     task.validation_data = retinanet.DataConfig(
         input_path=[str(path) for path in validation_files],
@@ -100,7 +96,7 @@ def experiment_config(
         dtype="float32",
         drop_remainder=False,
         deterministic=True,
-        parser=_parser(experiment, training=False),
+        parser=_parser(),
     )
     loop = min(STEPS_PER_LOOP, schedule.checkpoint_every)
     return config_definitions.ExperimentConfig(
@@ -120,18 +116,9 @@ def experiment_config(
     )
 
 
-def _parser(experiment: Experiment, *, training: bool) -> retinanet.Parser:
+def _parser() -> retinanet.Parser:
     """Pictures are stretched to the input, as they will be at detection, and never padded."""
-    if not training:
-        return retinanet.Parser(pad=False, keep_aspect_ratio=False)
-    augmentation = experiment.augmentation
-    return retinanet.Parser(
-        aug_rand_hflip=augmentation.flip > 0,
-        aug_scale_min=augmentation.scale_min if augmentation.scale else 1.0,
-        aug_scale_max=augmentation.scale_max if augmentation.scale else 1.0,
-        pad=False,
-        keep_aspect_ratio=False,
-    )
+    return retinanet.Parser(pad=False, keep_aspect_ratio=False)
 
 
 def _optimizer(experiment: Experiment) -> optimization.OptimizationConfig:

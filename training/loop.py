@@ -22,6 +22,7 @@ from vigie.experiment import Experiment
 from vigie.progress import progress as progress_bar
 from vigie.project import project_root
 from vigie.training.config import experiment_config
+from vigie.training.inputs import TrainingInputs
 from vigie.training.losses import LossHistory
 from vigie.training.recording import OnStep, Recorder
 from vigie.training.task import DetectorTask
@@ -53,29 +54,40 @@ def run_training(
     folder: Path,
     losses: Path,
     *,
+    factors: Sequence[float],
     progress: bool,
     on_step: OnStep | None,
 ) -> None:
     """Train from the newest checkpoint in `folder`, or from the start, up to the experiment's steps.
+
+    A training that goes on sees the batches that it would have seen without the interruption. `factors` balance the
+    classes, in their order.
 
     Raises:
         BadSetting: the initial weights are not there or do not fit.
         BadRun: the loss became infinite or no number.
     """
     begin = newest_step(folder)
-    seed = experiment.training.seed
-    tf_keras.utils.set_random_seed(seed + begin)
-    params = experiment_config(experiment, train_files, validation_files, data_seed=seed + begin)
-    if experiment.training.initial_weights and not begin:
+    schedule = experiment.training
+    tf_keras.utils.set_random_seed(schedule.seed)
+    params = experiment_config(experiment, train_files, validation_files)
+    inputs = TrainingInputs(
+        train_files, schedule.batch, schedule.seed, experiment.augmentation, experiment.balance, factors
+    )
+    if schedule.initial_weights and not begin:
         set_initial_weights(params.task, experiment)
     strategy = tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_physical_devices("GPU") else "/cpu:0")
-    task = DetectorTask(params.task, kept_steps=params.trainer.steps_per_loop, logging_dir=str(folder))
+    task = DetectorTask(
+        params.task,
+        kept_steps=params.trainer.steps_per_loop,
+        training_batches=lambda: inputs.batches(params.task, first_step=begin),
+        logging_dir=str(folder),
+    )
     with strategy.scope():
         trainer = train_utils.create_trainer(params, task, train=True, evaluate=True)
     history = LossHistory(losses, resumed_at=begin)
-    steps = experiment.training.steps
-    with progress_bar(total=steps, initial=begin, description="training", unit="step", show=progress) as bar:
-        recorder = Recorder(task.recorded, history, bar, batch=experiment.training.batch, on_step=on_step)
+    with progress_bar(total=schedule.steps, initial=begin, description="training", unit="step", show=progress) as bar:
+        recorder = Recorder(task.recorded, history, bar, batch=schedule.batch, on_step=on_step)
         # Orbit prints every line that it also logs.
         with contextlib.redirect_stdout(io.StringIO()):
             train_lib.run_experiment(

@@ -1,6 +1,8 @@
-"""Model Garden's RetinaNet task, with each step's losses, honest validation and starting weights that may not fit."""
+"""Model Garden's RetinaNet task, with our training data, each step's losses, honest validation and starting weights
+that may not fit.
+"""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,11 +15,22 @@ from vigie.errors import BadSetting
 
 
 class DetectorTask(RetinaNetTask):  # type: ignore[misc]  # Model Garden has no types
-    """`recorded` gives the losses of the last `kept_steps` steps, which Model Garden only averages."""
+    """`recorded` gives the losses of the last `kept_steps` steps, which Model Garden only averages.
 
-    def __init__(self, params: Any, *, kept_steps: int, **options: Any) -> None:
+    `training_batches` makes the training data; without it the task cannot train.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        *,
+        kept_steps: int,
+        training_batches: Callable[[], tf.data.Dataset] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(params, **options)
         self._kept_steps = kept_steps
+        self._training_batches = training_batches
         self._ring: tf.Variable | None = None
         self._traced_losses: tuple[tf.Tensor, tf.Tensor, tf.Tensor] | None = None
 
@@ -25,6 +38,12 @@ class DetectorTask(RetinaNetTask):  # type: ignore[misc]  # Model Garden has no 
         # Rows of step, total, class and box loss. Step 2**24 is the last that float32 holds exactly.
         self._ring = tf.Variable(tf.zeros((self._kept_steps, 4)), trainable=False, name="step_losses")
         return super().build_model()
+
+    def build_inputs(self, params: Any, input_context: tf.distribute.InputContext | None = None) -> tf.data.Dataset:
+        if not params.is_training:
+            return super().build_inputs(params, input_context)
+        assert self._training_batches is not None, "a task that trains is given its batches"
+        return self._training_batches()
 
     def recorded(self) -> npt.NDArray[np.float32]:
         """Rows of step (from 1), total, class and box loss, by step; at most the last `kept_steps`."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vigie.data.balance import class_factors
 from vigie.data.prepare import load_manifest, part_files
 from vigie.data.quiet import quiet_tensorflow
 from vigie.errors import BadRun
@@ -44,8 +45,8 @@ class Trained:
 def train(run: Run, *, progress: bool = True, on_step: OnStep | None = None) -> Trained:
     """Train the run's experiment on its records.
 
-    A training that is whole returns at once; one that was interrupted goes on from its last checkpoint, with the
-    pictures in another order; checkpoints of another experiment or other records are deleted.
+    A training that is whole returns at once; one that was interrupted goes on from its last checkpoint with the
+    pictures that would have come; checkpoints of another experiment or other records are deleted.
     What Model Garden prints goes nowhere, so `on_step` cannot print either.
 
     Raises:
@@ -70,6 +71,7 @@ def train(run: Run, *, progress: bool = True, on_step: OnStep | None = None) -> 
         part_files(run.records, "validation"),
         folder,
         folder / LOSSES_FILE,
+        factors=list(class_factors(run.records, run.experiment.balance).values()),
         progress=progress,
         on_step=on_step,
     )

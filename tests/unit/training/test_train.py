@@ -71,7 +71,10 @@ def test_a_killed_training_goes_on_from_its_last_checkpoint_and_says_nothing_of_
     again = (run.checkpoints / "losses.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in again] == [line.split(",")[0] for line in first]
     losses = read_losses(run.checkpoints / "losses.csv")
-    assert losses["total"].head(10).tolist() == pytest.approx([float(line.split(",")[1]) for line in first[1:11]])
+    before = [float(line.split(",")[1]) for line in first[1:]]
+    assert losses["total"].head(10).tolist() == pytest.approx(before[:10])
+    # The same batches as before the interruption, so the same losses; sums on several cores round differently.
+    assert losses["total"].tail(10).tolist() == pytest.approx(before[10:], rel=0.02)
 
 
 def test_checkpoints_of_another_experiment_are_discarded(

@@ -1,0 +1,127 @@
+"""The pictures and labels of a training: ordered, balanced and augmented anew each time.
+
+Nothing is cached, so no draw is frozen after the first epoch. Model Garden's parser makes the labels; its own
+augmentation, which cannot be repeated after an interruption, stays off.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import tensorflow as tf
+from official.vision.configs import retinanet
+from official.vision.dataloaders.retinanet_input import Parser
+from official.vision.dataloaders.tf_example_decoder import TfExampleDecoder
+
+from vigie.experiment import Augmentation, Balance
+from vigie.training.augmentation.augment import augment
+from vigie.training.augmentation.mosaic import mosaic
+from vigie.training.balance import by_class_id, weighted
+from vigie.training.order import example_seed, ordered_examples
+
+Annotated: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+"""A picture [h, w, 3], its boxes [n, 4] as shares of its sides (top, left, bottom, right), its class ids [n]."""
+
+_READY_BATCHES = 4  # when they wait to be trained on, the reading waits
+_MOSAIC_PARTNERS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingInputs:
+    """`factors` are those of the classes, in their order, from `vigie.data.balance.class_factors`."""
+
+    files: Sequence[Path]
+    batch: int
+    seed: int
+    augmentation: Augmentation
+    balance: Balance
+    factors: Sequence[float]
+
+    def batches(self, task: retinanet.RetinaNetTask, *, first_step: int = 0) -> tf.data.Dataset:
+        """Batches without end as Model Garden's RetinaNet takes them: normalised pictures, and a dict of labels.
+
+        With `first_step` they are those that follow after so many steps.
+        """
+        height, width = task.model.input_size[:2]
+        parse = _parser(task).parse_fn(is_training=True)
+        method = self.balance.method
+        weights = by_class_id(list(self.factors)) if method == "class_weights" else None
+
+        def example(position: tf.Tensor, serialised: tf.Tensor, partners: tf.Tensor | None = None) -> Any:
+            seed = example_seed(self.seed, position)
+            drawn = self._drawn(serialised, partners, seed, height, width)
+            image, boxes, ids = augment(*drawn, seed, self.augmentation, height, width)
+            image, labels = parse(_decoded(image / 255.0, boxes, ids))
+            return image, labels if weights is None else weighted(labels, weights)
+
+        examples = self._examples(begin=first_step * self.batch)
+        examples = examples.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return examples.batch(self.batch, drop_remainder=True).prefetch(_READY_BATCHES)
+
+    def _examples(self, *, begin: int) -> tf.data.Dataset:
+        """Position and serialised example, and the partners of a mosaic where there are such."""
+        factors = by_class_id(list(self.factors)) if self.balance.method == "repeat_factors" else None
+        examples = ordered_examples(self.files, seed=self.seed, factors=factors).enumerate().skip(begin)
+        if not self.augmentation.mosaic:
+            return examples
+        others = ordered_examples(self.files, seed=self.seed, stream=1, factors=factors)
+        others = others.skip(_MOSAIC_PARTNERS * begin).batch(_MOSAIC_PARTNERS)
+        return tf.data.Dataset.zip(examples, others).map(lambda numbered, partners: (*numbered, partners))
+
+    def _drawn(
+        self, serialised: tf.Tensor, partners: tf.Tensor | None, seed: tf.Tensor, height: int, width: int
+    ) -> Annotated:
+        """The picture, or at the chance of the augmentation a mosaic with its partners, which are decoded only then."""
+        if partners is None:
+            return _annotated(serialised)
+        chosen, layout = tf.unstack(tf.random.split(tf.random.fold_in(seed, tf.constant(1, tf.int64)), 2))
+
+        def combined() -> Annotated:
+            four = [_annotated(one) for one in (serialised, *tf.unstack(partners, _MOSAIC_PARTNERS))]
+            images, boxes, ids = zip(*four, strict=True)
+            return mosaic(images, boxes, ids, layout, height, width)
+
+        drawn: Annotated = tf.cond(
+            tf.random.stateless_uniform([], chosen) < self.augmentation.mosaic,
+            combined,
+            lambda: _annotated(serialised),
+        )
+        return drawn
+
+
+def _annotated(serialised: tf.Tensor) -> Annotated:
+    """Crowds, which are boxes around many objects, are left out as Model Garden leaves them out."""
+    decoded = TfExampleDecoder().decode(serialised)
+    single = tf.logical_not(decoded["groundtruth_is_crowd"])
+    boxes = tf.boolean_mask(decoded["groundtruth_boxes"], single)
+    return decoded["image"], boxes, tf.boolean_mask(decoded["groundtruth_classes"], single)
+
+
+def _decoded(image: tf.Tensor, boxes: tf.Tensor, ids: tf.Tensor) -> dict[str, tf.Tensor]:
+    """What Model Garden's parser expects of a decoder; a picture of floats has values up to 1 there."""
+    return {
+        "image": image,
+        "groundtruth_boxes": boxes,
+        "groundtruth_classes": ids,
+        "groundtruth_is_crowd": tf.zeros_like(ids, tf.bool),
+    }
+
+
+def _parser(task: retinanet.RetinaNetTask) -> Parser:
+    """Makes labels, by the task's anchors and thresholds; pictures have the input's size already."""
+    model, settings = task.model, task.train_data.parser
+    return Parser(
+        output_size=model.input_size[:2],
+        min_level=model.min_level,
+        max_level=model.max_level,
+        num_scales=model.anchor.num_scales,
+        aspect_ratios=model.anchor.aspect_ratios,
+        anchor_size=model.anchor.anchor_size,
+        match_threshold=settings.match_threshold,
+        unmatched_threshold=settings.unmatched_threshold,
+        box_coder_weights=model.detection_generator.box_coder_weights,
+        dtype=task.train_data.dtype,
+        pad=settings.pad,
+        keep_aspect_ratio=settings.keep_aspect_ratio,
+    )
