@@ -41,9 +41,10 @@ def contact_sheet(
     """
     labels = load_manifest(records).classes
     samples = list(islice(read_part(records, "train"), pictures + 3))  # a mosaic takes three more
+    originals = [_original(sample, labels) for sample in samples]
     rows = [
-        [_original(sample, labels), *_variants(number, samples, labels, spec, (height, width), (seed, variants))]
-        for number, sample in enumerate(samples[:pictures])
+        _row([originals[(number + step) % len(originals)] for step in range(4)], spec, (height, width), seeds)
+        for number, seeds in enumerate(_seeds(seed, min(pictures, len(samples)), variants))
     ]
     figure = Figure(
         figsize=(_COLUMN_INCHES * (variants + 1), (_COLUMN_INCHES * height / width + 0.2) * len(rows) + 0.7),
@@ -75,23 +76,20 @@ def _original(sample: Sample, labels: Sequence[str]) -> Annotated:
     return tf.constant(picture.rgb()), tf.constant(boxes, tf.float32), tf.constant(classes)
 
 
-def _variants(
-    number: int,
-    samples: Sequence[Sample],
-    labels: Sequence[str],
-    spec: Augmentation,
-    size: tuple[int, int],
-    seed_and_count: tuple[int, int],
+def _seeds(seed: int, rows: int, columns: int) -> list[list[tf.Tensor]]:
+    return [[tf.constant([seed, row * columns + column], tf.int64) for column in range(columns)] for row in range(rows)]
+
+
+def _row(
+    four: Sequence[Annotated], spec: Augmentation, size: tuple[int, int], seeds: Sequence[tf.Tensor]
 ) -> list[Annotated]:
-    seed, count = seed_and_count
-    four = [_original(samples[(number + step) % len(samples)], labels) for step in range(4)]
+    """The first of the four as it is, then a variant a seed."""
     images, boxes, classes = zip(*four, strict=True)
-    made = []
-    for column in range(count):
-        own_seed = tf.constant([seed, number * count + column], tf.int64)
-        is_mosaic = column >= count - _mosaics(spec, count)
-        annotated = mosaic(images, boxes, classes, own_seed, *size) if is_mosaic else four[0]
-        made.append(augment(*annotated, own_seed, spec, *size))
+    made = [four[0]]
+    for column, seed in enumerate(seeds):
+        is_mosaic = column >= len(seeds) - _mosaics(spec, len(seeds))
+        annotated = mosaic(images, boxes, classes, seed, *size) if is_mosaic else four[0]
+        made.append(augment(*annotated, seed, spec, *size))
     return made
 
 

@@ -12,7 +12,7 @@ OVERLAPS = (0.1, 0.3, 0.5, 0.7, 0.9)
 seeds = st.tuples(st.integers(0, 2**31 - 1), st.integers(0, 2**31 - 1)).map(lambda pair: np.array(pair, np.int64))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(picture=rectangles())
 def test_a_mirrored_box_lies_on_its_mirrored_object(picture: Rectangles) -> None:
     image, boxes = flip(picture.image, picture.boxes)
@@ -28,7 +28,7 @@ def _window_px(picture: Rectangles, seed: npt.NDArray[np.int64], overlaps: tuple
     return [*found[0, 0, :2].tolist(), *(found[-1, -1, :2] + 1).tolist()]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(picture=rectangles(least=1), seed=seeds, overlap=st.sampled_from(OVERLAPS))
 def test_a_crop_shows_an_object_as_the_overlap_asks_and_boxes_follow(
     picture: Rectangles, seed: npt.NDArray[np.int64], overlap: float
@@ -82,7 +82,7 @@ def test_a_picture_in_which_no_crop_fits_stays_whole() -> None:
     np.testing.assert_allclose(boxes, picture.boxes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(picture=rectangles(), seed=seeds, smallest=st.floats(0.4, 1), largest=st.floats(1, 2.5))
 def test_boxes_follow_a_picture_that_is_made_smaller_or_larger(
     picture: Rectangles, seed: npt.NDArray[np.int64], smallest: float, largest: float
