@@ -66,12 +66,10 @@ class CocoNumbers:
 
 def coco_numbers(matches: Sequence[LabelMatches]) -> CocoNumbers:
     """`matches` are those of all labels, in COCO_AREAS."""
-    by_area = [[_curves(found, area) for found in matches] for area in range(len(COCO_AREAS))]
-    precision = [np.stack([curves.precision for curves in area], axis=-1) for area in by_area]
-    recall = [np.stack([curves.recall for curves in area], axis=-1) for area in by_area]
-    few = [
-        np.stack([_curves(found, _ALL_AREAS, most).recall for found in matches], axis=-1) for most in _FEW_DETECTIONS
-    ]
+    by_area = [[curves(found, area) for found in matches] for area in range(len(COCO_AREAS))]
+    precision = [np.stack([found.precision for found in area], axis=-1) for area in by_area]
+    recall = [np.stack([found.recall for found in area], axis=-1) for area in by_area]
+    few = [np.stack([curves(found, _ALL_AREAS, most).recall for found in matches], axis=-1) for most in _FEW_DETECTIONS]
     values = [
         _mean(precision[_ALL_AREAS]),
         _mean(precision[_ALL_AREAS][IOU_50]),
@@ -83,7 +81,7 @@ def coco_numbers(matches: Sequence[LabelMatches]) -> CocoNumbers:
     return CocoNumbers(
         summary=dict(zip(TWELVE, values, strict=True)),
         precision=precision[_ALL_AREAS],
-        scores=np.stack([curves.scores for curves in by_area[_ALL_AREAS]], axis=-1),
+        scores=np.stack([found.scores for found in by_area[_ALL_AREAS]], axis=-1),
         recall=recall[_ALL_AREAS],
         voc_ap50=tuple(voc_average_precision(found) for found in matches),
     )
@@ -104,20 +102,20 @@ def voc_average_precision(matches: LabelMatches) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Curves:
-    """IoU thresholds x RECALLS, and `recall` a threshold; all -1 when there is nothing to find."""
+class Curves:
+    """Of one label in one slice: IoU thresholds x RECALLS, and `recall` a threshold; -1 when nothing is to find."""
 
     precision: Floats
     scores: Floats
     recall: Floats
 
 
-def _curves(matches: LabelMatches, area: int, most: int = MOST_DETECTIONS) -> _Curves:
+def curves(matches: LabelMatches, area: int, most: int = MOST_DETECTIONS) -> Curves:
     thresholds = len(IOU_THRESHOLDS)
     truths = int(np.count_nonzero(~matches.truth_ignored[area]))
     if not truths:
         nothing = np.full((thresholds, len(RECALLS)), _NOTHING_TO_FIND)
-        return _Curves(nothing, nothing, np.full(thresholds, _NOTHING_TO_FIND))
+        return Curves(nothing, nothing, np.full(thresholds, _NOTHING_TO_FIND))
     counted = matches.rank < most
     score = matches.score[counted]
     precision, scores = np.zeros((2, thresholds, len(RECALLS)))
@@ -133,7 +131,15 @@ def _curves(matches: LabelMatches, area: int, most: int = MOST_DETECTIONS) -> _C
         precision[threshold, : len(places)] = curve[places]
         scores[threshold, : len(places)] = score[places]
         recall[threshold] = reached[-1] if len(reached) else 0.0
-    return _Curves(precision, scores, recall)
+    return Curves(precision, scores, recall)
+
+
+def average_precision_of(right: Flags, truths: int) -> float:
+    """COCO's mean over 101 recalls, of detections that are right or wrong, best first."""
+    correct = np.cumsum(right, dtype=np.float64)
+    curve = _from_the_right(correct / np.arange(1, len(correct) + 1))
+    places = np.searchsorted(correct / truths, RECALLS, side="left")
+    return float(curve[places[places < len(correct)]].sum() / len(RECALLS))
 
 
 def _counts(found: Flags, ignored: Flags) -> tuple[Floats, Floats]:
