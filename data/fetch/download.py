@@ -118,6 +118,7 @@ def _receive(response: Any, url: str, target: IO[bytes], path: Path, have: int, 
         raise BadData(f"{url}: has {total} bytes, and the disk of {path.parent} has room for {free}; make room")
     digest = _digest_of(path, have)
     with progress_bar(total=total, initial=have, description="Downloading", unit="B", show=progress) as bar:
+        bar.unit_scale = True
         while chunk := response.read(_CHUNK):
             target.write(chunk)
             digest.update(chunk)

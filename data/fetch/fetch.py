@@ -16,7 +16,7 @@ from vigie.data.fetch.archives import EXPECTED, Limits, unpack_archive
 from vigie.data.fetch.download import TIMEOUT_S, download
 from vigie.data.fetch.kaggle import PREFIX, download_from_kaggle
 from vigie.data.fetch.tree import copy_tree, tree_facts
-from vigie.errors import BadData, BadSetting
+from vigie.errors import BadData, BadSetting, VigieError
 from vigie.layouts import open_set
 
 logger = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ def advice(folder: Path) -> str:
 def _is_set(folder: Path) -> bool:
     try:
         open_set(folder)
-    except BadData:
+    except VigieError:
         return False
     return True
 

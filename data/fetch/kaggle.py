@@ -5,7 +5,9 @@
 import logging
 import re
 import sys
+import tarfile
 import zipfile
+import zlib
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -33,35 +35,46 @@ def download_from_kaggle(handle: str) -> Path:
     with redirect_stdout(sys.stderr):
         import kagglehub
         import requests
+        from kagglehub.config import get_kaggle_credentials
         from kagglehub.exceptions import DataCorruptionError
 
         speaks = logging.getLogger("kagglehub")
         speaks.handlers.clear()
         speaks.propagate = True
         try:
+            known = get_kaggle_credentials() is not None
+        except ValueError as error:
+            raise BadSetting(f"{PREFIX}{handle}: {error}; {CREDENTIALS}") from error
+        try:
             return Path(kagglehub.dataset_download(handle))
         except requests.HTTPError as error:
-            raise _refused(handle, error) from error
+            status = error.response.status_code if error.response is not None else 0
+            raise _refused(handle, status, known=known) from error
         except requests.RequestException as error:
             raise Unavailable(
                 f"{PREFIX}{handle}: Kaggle cannot be reached ({_innermost(error)}); look at the network, "
                 "the same command goes on where it stood"
             ) from error
-        except (DataCorruptionError, zipfile.BadZipFile, EOFError) as error:
+        except (DataCorruptionError, zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, ValueError) as error:
+            _forget_archives(handle)
             raise BadData(f"{PREFIX}{handle}: what came is damaged ({error}); run the same command again") from error
-        except ValueError as error:  # as kagglehub tells of a file of credentials that it cannot use
-            raise BadSetting(f"{PREFIX}{handle}: {error}; {CREDENTIALS}") from error
         except OSError as error:
             raise Unavailable(f"{PREFIX}{handle}: cannot be stored: {error}") from error
 
 
-def _refused(handle: str, error: "Exception") -> VigieError:
-    from kagglehub.config import get_kaggle_credentials
+def _forget_archives(handle: str) -> None:
+    """kagglehub takes an archive that has its full length for good, however often it cannot be unpacked."""
+    from kagglehub.config import get_cache_folder
 
-    status = getattr(getattr(error, "response", None), "status_code", 0)
+    owner, name = handle.split("/")[:2]
+    for archive in (Path(get_cache_folder()) / "datasets" / owner / name).glob("*.archive"):
+        archive.unlink()
+
+
+def _refused(handle: str, status: int, *, known: bool) -> VigieError:
     name = f"{PREFIX}{handle}"
     if status in (401, 403):
-        if get_kaggle_credentials() is None:
+        if not known:
             return BadSetting(
                 f"{name}: Kaggle refuses (HTTP {status}): it is private, misspelt or asks for consent on its page, and "
                 f"no credentials were found; {CREDENTIALS}"
@@ -78,7 +91,6 @@ def _refused(handle: str, error: "Exception") -> VigieError:
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """requests wraps an error three times over before it says what happened."""
-    while error.args and isinstance(error.args[0], BaseException):
-        error = error.args[0]
-    return getattr(error, "reason", None) or error
+    """requests and urllib3 wrap an error three times over before it says what happened."""
+    inner = [cause for cause in (getattr(error, "reason", None), *error.args) if isinstance(cause, BaseException)]
+    return _innermost(inner[0]) if inner else error
