@@ -77,11 +77,12 @@ def _schedule(facts: SetFacts, size: Size, spec: AnchorSpec) -> tuple[Schedule, 
     second_a_step = _step_s(size, spec)
     steps = max(_FEWEST_STEPS, min(wanted, int(_LONGEST_S / second_a_step)))
     steps = math.ceil(steps / 50) * 50
-    passes = f"{steps * _BATCH / to_train_on:.0f} passes over about {to_train_on} pictures to train on, {_BATCH} a step"
+    passes = steps * _BATCH / to_train_on
+    seen = f"each of about {to_train_on} pictures to train on is seen {passes:.{0 if passes > 5 else 1}f} times"
     minutes = max(1, round(steps * second_a_step / 60))
     takes = f"about {minutes} minutes on two cores"
-    less = f"; {_EPOCHS} passes would be better and take longer" if steps < wanted else ""
-    return Schedule(steps=steps, batch=_BATCH, learning_rate=0.001), f"{steps}: {passes}; {takes}{less}"
+    less = f"; {_EPOCHS} times would be better, in {wanted} steps" if steps < wanted else ""
+    return Schedule(steps=steps, batch=_BATCH, learning_rate=0.001), f"{steps}: {seen}, {_BATCH} a step; {takes}{less}"
 
 
 def _step_s(size: Size, spec: AnchorSpec) -> float:
@@ -103,7 +104,8 @@ def _balance(facts: SetFacts) -> tuple[Balance, str]:
     factor = math.sqrt(threshold / share)
     return Balance(method="repeat_factors", threshold=threshold), (
         f"repeat_factors: classes on under {threshold:.1%} of the pictures are rare, here {rare} of "
-        f"{len(facts.labels)}: their pictures are seen more often, those of the rarest, {rarest} ({share:.1%}), {factor:.1f} times"
+        f"{len(facts.labels)}: their pictures are seen more often, those of the rarest, "
+        f"{rarest} ({share:.1%}), {factor:.1f} times"
     )
 
 
