@@ -132,7 +132,7 @@ def _parse(content: bytes) -> etree._Element:
     try:
         root = etree.fromstring(content, parser)
     except etree.XMLSyntaxError as error:
-        raise Unreadable("annotation-corrupt", f"not well-formed XML: {error.msg}") from error
+        raise Unreadable("annotation-corrupt", f"not well-formed XML: {' '.join((error.msg or '').split())}") from error
     if root.getroottree().docinfo.internalDTD is not None:
         raise entities
     if root.tag != "annotation":

@@ -51,7 +51,7 @@ def as_html(report: Report, data: DataSet, root: Path, *, shown: int = _SHOWN) -
 
 def _section(code: str, found: list[Finding], pairs: dict[str, Pair], root: Path, shown: int) -> str:
     first = found[0]
-    figures = "".join(_figure(one, pairs.get(one.file), root) for one in found[:shown])
+    figures = "".join(_figure(one, pairs, root) for one in found[:shown])
     more = f"<p>and {len(found) - shown} more</p>" if len(found) > shown else ""
     return (
         f'<h2><span class="{first.severity}">{first.severity}</span> {code}: {len(found)}</h2>'
@@ -60,15 +60,17 @@ def _section(code: str, found: list[Finding], pairs: dict[str, Pair], root: Path
     )
 
 
-def _figure(found: Finding, pair: Pair | None, root: Path) -> str:
+def _figure(found: Finding, pairs: dict[str, Pair], root: Path) -> str:
+    """Where two files are at odds or alike, both are drawn."""
     place = "the set" if found.file == WHOLE_SET else found.file
     number = "" if found.object is None else f" {counted(found.file)} {found.object}"
-    drawn = "" if pair is None else _drawing(found, pair, root)
+    both = [pairs[name] for name in (found.file, found.other) if name in pairs]
+    drawn = "".join(_drawing(found if place == 0 else None, pair, root) for place, pair in enumerate(both))
     return f"<figure>{drawn}<figcaption><b>{escape(place)}{number}</b>: {escape(found.found)}</figcaption></figure>"
 
 
-def _drawing(found: Finding, pair: Pair, root: Path) -> str:
-    """The picture with its boxes as they stand in the label file, the finding's red; empty if it cannot be decoded."""
+def _drawing(found: Finding | None, pair: Pair, root: Path) -> str:
+    """The picture with its boxes as they stand in the label file, that of `found` red; empty if it is not whole."""
     if pair.picture is None or pair.picture.fingerprint is None or pair.size is None:
         return ""
     try:
@@ -80,8 +82,9 @@ def _drawing(found: Finding, pair: Pair, root: Path) -> str:
     size = max(1, round(width * scale)), max(1, round(height * scale))
     shrunk = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
     encoded = base64.b64encode(encode_jpeg(shrunk)).decode("ascii")
+    named = None if found is None else found.object
     boxes = "".join(
-        f'<rect{" class=named" if marked.number == found.object else ""} x="{min(at.xmin, at.xmax) - at.first:g}" '
+        f'<rect{" class=named" if marked.number == named else ""} x="{min(at.xmin, at.xmax) - at.first:g}" '
         f'y="{min(at.ymin, at.ymax) - at.first:g}" width="{abs(at.xmax - at.xmin) + at.first:g}" '
         f'height="{abs(at.ymax - at.ymin) + at.first:g}"/>'
         for marked in pair.labels.objects

@@ -39,6 +39,10 @@ class PictureFile:
     fingerprint: Fingerprint | None = None
     problem: Problem | None = None
 
+    def lies_at(self, size: tuple[int, int] | None) -> bool:
+        """True where `size` is the picture's as it is stored, lying on its side."""
+        return self.turned and self.size is not None and size == self.size[::-1] != self.size
+
 
 def read_picture_file(path: Path, name: str) -> PictureFile:
     """Decode a picture to its end; `name` is the file's in messages. A giant one is refused by its header."""

@@ -30,5 +30,4 @@ def _size(pair: Pair) -> Finding | None:
     )
     if pair.picture.turned:
         found += " once its EXIF orientation is applied"
-    turned = pair.picture.turned and claimed == (height, width)
-    return finding("size-before-turning" if turned else "size-differs", pair.labels.name, found)
+    return finding("size-before-turning" if pair.picture.lies_at(claimed) else "size-differs", pair.labels.name, found)

@@ -1,16 +1,20 @@
 """Everything of a set that the checks look at, read once; a broken file is a problem in it, never an error."""
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from PIL import Image
 
 from vigie.annotations import AnnotatedSet
 from vigie.coco import CocoFolder
 from vigie.data.doctor.coco_files import read_coco_file
 from vigie.data.doctor.findings import WHOLE_SET
-from vigie.data.doctor.label_files import LabelFile, MarkedObject, Problem, read_label_file
+from vigie.data.doctor.label_files import Corners, LabelFile, MarkedObject, Problem, read_label_file
 from vigie.data.doctor.listing import Pictures, listed
 from vigie.data.doctor.picture_files import PictureFile, read_picture_file
 from vigie.data.doctor.yolo_files import read_yolo_file
+from vigie.data.orientation import orientation_of, upright
 from vigie.data.parallel import in_order
 from vigie.domain import Box
 from vigie.errors import BadAnnotation
@@ -78,7 +82,9 @@ def read_set(root: Path, *, progress: bool) -> DataSet:
     found, paths, problem = listed(root)
     looked = in_order(lambda path: read_picture_file(path, path.relative_to(root).as_posix()), paths)
     shown = progress_bar(looked, total=len(paths), description="Examining", unit="picture", show=progress)
-    pictures = Pictures(dict(zip(paths, shown, strict=True)))
+    with warnings.catch_warnings():  # a giant is a finding
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        pictures = Pictures(dict(zip(paths, shown, strict=True)))
     if found is None:
         return DataSet((), pictures.all, () if problem is None else ((WHOLE_SET, problem),))
     pairs, problems = _read(found, root, pictures)
@@ -92,13 +98,33 @@ def _read(found: AnnotatedSet, root: Path, pictures: Pictures) -> tuple[list[Pai
         return _yolo(found, root, pictures)
     labels = [path for path in found.files if path.suffix.lower() == ".xml"]
     read = [(path, read_label_file(path, path.relative_to(root).as_posix())) for path in labels]
-    return [Pair(it, *pictures.of(found, path, it.filename)) for path, it in read], []
+    return [_pair(it, root, *pictures.of(found, path, it.filename)) for path, it in read], []
+
+
+def _pair(labels: LabelFile, root: Path, picture: PictureFile | None, candidates: tuple[str, ...]) -> Pair:
+    """Boxes that were drawn before the picture was turned upright are turned with it."""
+    if picture is None or not picture.lies_at(labels.size):
+        return Pair(labels, picture, candidates)
+    width, height = labels.size or (0, 0)
+    orientation = orientation_of(root / picture.name)
+    objects = tuple(replace(it, corners=_turned(it.corners, orientation, width, height)) for it in labels.objects)
+    return Pair(replace(labels, objects=objects), picture, candidates)
+
+
+def _turned(corners: Corners, orientation: int, width: int, height: int) -> Corners:
+    if not corners.ordered:
+        return corners
+    first = corners.first
+    box = upright(
+        Box(corners.xmin - first, corners.ymin - first, corners.xmax, corners.ymax), orientation, width, height
+    )
+    return Corners(box.left + first, box.top + first, box.right, box.bottom, first)
 
 
 def _coco(found: CocoFolder, root: Path, pictures: Pictures) -> tuple[list[Pair], list[tuple[str, Problem]]]:
     name = found.path.relative_to(root).as_posix()
     labels, problems = read_coco_file(found.path, name)
-    pairs = [Pair(it, *pictures.of(found, found.path, it.filename)) for it in labels]
+    pairs = [_pair(it, root, *pictures.of(found, found.path, it.filename)) for it in labels]
     return pairs, [(name, problem) for problem in problems]
 
 

@@ -33,7 +33,8 @@ def write_repaired(data: DataSet, root: Path, out: Path, classes: Sequence[str] 
 
     A set of another format becomes Pascal VOC by it; `root` is only read.
     Boxes are turned round, clipped and made single, those without an area or a number dropped; labels that look
-    alike become one; sizes and names of pictures are put right. Twin pictures stay: which of them is better
+    alike become one; sizes and names of pictures are put right. A picture of which no object is left is left out:
+    what is on it would train as background. Twin pictures stay: which of them is better
     annotated, a person sees.
 
     Raises:
@@ -42,7 +43,7 @@ def write_repaired(data: DataSet, root: Path, out: Path, classes: Sequence[str] 
     if out.resolve().is_relative_to(root.resolve()) or root.resolve().is_relative_to(out.resolve()):
         raise BadData(f"{out}: the repaired copy and the set {root} lie in one another; choose another place")
     meant = meant_labels(data, classes)
-    kept = _mendable(data)
+    kept = [pair for pair in _mendable(data) if not _emptied(pair, meant)]
     if not kept:
         raise BadData(f"{root}: no label file with a whole picture, nothing can be repaired")
     objects = 0
@@ -66,9 +67,14 @@ def _mendable(data: DataSet) -> list[Pair]:
         if pair.picture is not None
         and pair.picture.fingerprint is not None
         and pair.labels.readable
-        and pair.labels.size in (None, pair.picture.size)
+        and (pair.labels.size in (None, pair.picture.size) or pair.picture.lies_at(pair.labels.size))
         and owners[pair.picture.name] == 1
     ]
+
+
+def _emptied(pair: Pair, meant: dict[str, str]) -> bool:
+    marked = pair.labels.objects or any(problem.number is not None for problem in pair.labels.problems)
+    return bool(marked) and not mended(pair.labels.objects, pair.size or (0, 0), meant)
 
 
 def _stems(pairs: Sequence[Pair]) -> list[str]:

@@ -33,3 +33,9 @@ def test_a_label_cannot_put_a_script_on_the_page(maker: Any, tmp_path: Path) -> 
     page = page_of(maker.root, tmp_path / "report.html")
     assert "<script>" not in page
     assert "&lt;script&gt;alert(1)" in page
+
+
+def test_twins_are_drawn_beside_each_other(maker: Any, tmp_path: Path) -> None:
+    maker.add("a", ("cat", 1, 1, 80, 60))
+    maker.add("b", ("cat", 1, 1, 80, 60), encoded=(maker.root / "images" / "a.jpg").read_bytes())
+    assert page_of(maker.root, tmp_path / "report.html").count("<image ") == 2

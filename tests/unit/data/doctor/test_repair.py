@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from vigie import voc
 from vigie.cli import app
 from vigie.data.doctor.check import check
 from vigie.data.doctor.label_files import Corners, MarkedObject
-from vigie.data.doctor.repair import mended
+from vigie.data.doctor.reading import read_set
+from vigie.data.doctor.repair import mended, write_repaired
 from vigie.domain import Box, LabelledBox
 
 
@@ -44,3 +46,20 @@ def test_boxes_are_turned_round_clipped_and_made_single() -> None:
         LabelledBox("cat", Box(20, 20, 80, 60)),
         LabelledBox("cat", Box(0, 20, 100, 60)),
     ]
+
+
+def test_a_picture_of_which_no_object_is_left_is_left_out(maker: Any, tmp_path: Path) -> None:
+    maker.add("a", ("cat", 1, 1, 50, 50))
+    maker.add("b", ("cat", 21, 21, 21, 80))
+    maker.add("c", ("cat", "no", 21, 21, 80))
+    done = write_repaired(read_set(maker.root, progress=False), maker.root, tmp_path / "copy", None)
+    assert (done.pictures, done.left_out) == (1, ("annotations/b.xml", "annotations/c.xml"))
+
+
+def test_boxes_drawn_before_the_picture_was_turned_are_turned_in_the_copy(maker: Any, tmp_path: Path) -> None:
+    maker.add_lying("a", ("cat", 1, 1, 50, 30))  # stored 160 x 120, upright 120 x 160, by a quarter to the right
+    report = check(maker.root, progress=False)
+    assert {found.code for found in report.findings} == {"size-before-turning", "class-rare"}
+    write_repaired(read_set(maker.root, progress=False), maker.root, tmp_path / "copy", None)
+    copied = voc.read_annotation(tmp_path / "copy" / "annotations" / "a.xml")
+    assert (copied.size, copied.objects) == ((120, 160), (LabelledBox("cat", Box(90, 0, 120, 50)),))
