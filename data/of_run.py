@@ -2,9 +2,9 @@
 
 import logging
 
+from vigie.data.divide import input_hash
 from vigie.data.manifest import FILE, Manifest, load_manifest
 from vigie.data.prepare import prepare
-from vigie.data.source import source_hash
 from vigie.data.synthetic import write_set
 from vigie.errors import BadData
 from vigie.experiment import Split
@@ -45,4 +45,4 @@ def records_of(run: Run, *, progress: bool = True) -> Manifest:
 
 
 def _wanted(run: Run) -> tuple[str, tuple[str, ...], Split]:
-    return source_hash(run.pictures), run.experiment.classes, run.experiment.split
+    return input_hash(run.pictures, run.experiment.split), run.experiment.classes, run.experiment.split

@@ -8,25 +8,25 @@ TensorFlow is loaded only when records are written or read.
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pandas as pd
 
 from vigie.data.atomic import whole_folder
-from vigie.data.manifest import FILE, ClippedBox, Manifest, PartFacts, file_facts, load_manifest, part_files
+from vigie.data.divide import Division, divide, hash_with_lists, input_hash
+from vigie.data.manifest import FILE, ClippedBox, FileFacts, Manifest, PartFacts, file_facts, load_manifest, part_files
 from vigie.data.parts import PARTS, Part, Sample
 from vigie.data.quiet import quiet_tensorflow
 from vigie.data.shards import records_key, write_records
 from vigie.data.source import Source, read_set, read_sources, source_hash
-from vigie.data.split import split as deal
 from vigie.domain import Box
 from vigie.errors import BadData, BadSetting
 from vigie.experiment import Split
 from vigie.layouts import open_set
 from vigie.voc import corners
 
-__all__ = ["PARTS", "Manifest", "Part", "Sample", "load_manifest", "part_files", "prepare", "read_part", "read_set",
-           "source_hash"]  # fmt: skip
+__all__ = ["PARTS", "Manifest", "Part", "Sample", "input_hash", "load_manifest", "part_files", "prepare", "read_part",
+           "read_set", "source_hash"]  # fmt: skip
 
 logger = logging.getLogger(__name__)
 LABEL_MAP = "label_map.pbtxt"
@@ -45,35 +45,36 @@ def prepare(
 ) -> Manifest:
     """Check, split and write; older records at `out` are replaced once the new ones are whole.
 
-    `classes` is the order of the label map. The same pictures, classes and split give the same bytes.
+    `classes` is the order of the label map. The same pictures, classes and split give the same bytes in a new folder;
+    where records of the same split are replaced, their pictures keep their parts.
 
     Raises:
-        BadSetting: classes or shares that make no sense.
+        BadSetting: classes that make no sense, or lists that are not there.
         BadData, BadAnnotation, BadPicture: what is wrong with the set, up to 20 problems at once; or it is too small.
     """
     _check_asked(classes, pictures_per_shard)
     hashed = source_hash(voc)
     sources = read_sources(voc, classes, progress=progress)
-    labels = [frozenset(labelled.label for labelled in source.objects) for source in sources]
-    names = [PurePosixPath(source.name).stem for source in sources]
-    indices = deal(names, labels, seed=split.seed, validation_share=split.validation, test_share=split.test)
-    parts = {part: [sources[index] for index in indices[part]] for part in PARTS}
-    _check_parts(voc, parts, classes)
+    division = divide(voc, sources, split, before=out, progress=progress)
+    parts = division.parts
+    _check_parts(voc, division, classes)
     with whole_folder(out, marker=FILE, key=records_key(hashed, parts, classes, pictures_per_shard)) as folder:
         shards = write_records(folder, parts, classes, pictures_per_shard, progress=progress)
         (folder / LABEL_MAP).write_text(label_map(classes), encoding="utf-8")
         for part in PARTS:
             label_table(parts[part]).to_csv(folder / f"{part}_labels.csv", index=False)
+        division.write_lists(folder)
         manifest = Manifest(
-            version=1,
+            version=2,
             source=voc.resolve().name,
-            source_hash=hashed,
+            source_hash=hash_with_lists(hashed, voc, split),
             classes=tuple(classes),
             split=split,
+            division=division.facts,
             parts={part: _facts(parts[part], classes, shards[part]) for part in PARTS},
-            clipped=_clipped(sources),
+            clipped=_clipped([source for part in PARTS for source in parts[part]]),
             unannotated=len(open_set(voc).pictures) - len(sources),
-            files={path.name: file_facts(path) for path in sorted(folder.iterdir())},
+            files=_files(folder),
         )
         (folder / FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     _log(out, manifest)
@@ -112,11 +113,17 @@ def _check_asked(classes: Sequence[str], per_shard: int) -> None:
         raise BadSetting(f"pictures_per_shard: expected at least 1, found {per_shard}")
 
 
-def _check_parts(root: Path, parts: dict[Part, list[Source]], classes: Sequence[str]) -> None:
+def _check_parts(root: Path, division: Division, classes: Sequence[str]) -> None:
+    parts = division.parts
     whole = sum(len(sources) for sources in parts.values())
+    groups = division.facts.groups
+    alike = f" ({groups} groups of such as look alike)" if groups < whole else ""
     for part in PARTS:
         if not parts[part]:
-            raise BadData(f"{root}: {whole} pictures leave the part {part} empty; add pictures or enlarge its share")
+            raise BadData(
+                f"{root}: {whole} pictures{alike} leave the part {part} empty; add pictures or enlarge its share, "
+                "or tell the parts by split.lists"
+            )
     for part in PARTS:
         shown = {labelled.label for source in parts[part] for labelled in source.objects}
         for name in classes:
@@ -130,6 +137,11 @@ def _check_parts(root: Path, parts: dict[Part, list[Source]], classes: Sequence[
             logger.warning(
                 "no picture of a part shows a class, its figures will be missing: part=%s class=%s", part, name
             )
+
+
+def _files(folder: Path) -> dict[str, FileFacts]:
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): file_facts(path) for path in paths}
 
 
 def _facts(sources: Sequence[Source], classes: Sequence[str], shards: Sequence[str]) -> PartFacts:

@@ -31,7 +31,11 @@ def prepared(root: Path, out: Path, **changes: object) -> Manifest:
 
 
 def digest(root: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(root.iterdir())}
+    return {
+        path.relative_to(root).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
 
 
 def edit(path: Path, old: str, new: str) -> Path:
@@ -338,8 +342,8 @@ def test_records_that_are_absent_half_or_of_another_version_are_told_apart(carto
     path.write_text(whole[:100])
     with pytest.raises(BadData, match="damaged or of another version"):
         load_manifest(out)
-    path.write_text(json.dumps(json.loads(whole) | {"version": 2}))
-    with pytest.raises(BadData, match=r"version: input should be 1, found 2.*another version"):
+    path.write_text(json.dumps(json.loads(whole) | {"version": 1}))
+    with pytest.raises(BadData, match=r"version: input should be 2, found 1.*another version"):
         load_manifest(out)
 
 

@@ -1,61 +1,124 @@
-from collections import Counter
+import random
+import warnings
+from collections import Counter, defaultdict
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vigie.data.parts import PARTS
-from vigie.data.split import split
+from vigie.data.parts import PARTS, Part
+from vigie.data.split import Entry, draw
 
-SHARES = {"validation_share": 0.15, "test_share": 0.15}
-label_sets = st.lists(st.frozensets(st.sampled_from(["a", "b", "c", "rare"])), max_size=60)
+SHARES: dict[Part, float] = {"train": 0.7, "validation": 0.15, "test": 0.15}
+pictures = st.lists(
+    st.tuples(st.lists(st.sampled_from(["a", "b", "c", "rare"]), max_size=4).map(tuple), st.integers(0, 25)),
+    max_size=40,
+)
 
 
-@given(label_sets, st.integers(0, 5))
-def test_each_picture_is_in_one_part_and_a_class_on_three_pictures_is_in_every_part(
-    labels: list[frozenset[str]], seed: int
+def entries_of(found: list[tuple[tuple[str, ...], int]]) -> list[Entry]:
+    return [Entry(f"p{number}", labels, group) for number, (labels, group) in enumerate(found)]
+
+
+def boxes(entries: list[Entry], parts: list[Part]) -> dict[str, list[int]]:
+    """Label -> how many boxes in each part."""
+    labels = sorted({label for entry in entries for label in entry.labels})
+    return {
+        label: [
+            sum(e.labels.count(label) for e, its in zip(entries, parts, strict=True) if its == part) for part in PARTS
+        ]
+        for label in labels
+    }
+
+
+@settings(max_examples=60, deadline=None)
+@given(pictures, st.integers(-2, 5), st.randoms(use_true_random=False), st.data())
+def test_no_group_is_torn_kept_parts_stay_and_the_order_of_the_files_does_not_matter(
+    found: list[tuple[tuple[str, ...], int]], seed: int, shuffler: random.Random, data: st.DataObject
 ) -> None:
-    parts = split([f"p{i}" for i in range(len(labels))], labels, seed=seed, **SHARES)
-    assert sorted(index for part in PARTS for index in parts[part]) == list(range(len(labels)))
-    counts = Counter(label for found in labels for label in found)
-    if len(counts) == 1:  # pictures with several classes may use each other's last places up
-        for label, count in counts.items():
-            if count >= 3:
-                assert all(any(label in labels[index] for index in parts[part]) for part in PARTS)
+    entries = entries_of(found)
+    part_of_group = {entry.group: data.draw(st.sampled_from([None, None, *PARTS])) for entry in entries}
+    kept = {n: part for n, entry in enumerate(entries) if (part := part_of_group[entry.group]) and n % 2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parts = draw(entries, SHARES, seed=seed, kept=kept)
+    assert len(parts) == len(entries)
+    assert set(parts) <= set(PARTS)
+    of_group: dict[int, set[Part]] = defaultdict(set)
+    for entry, part in zip(entries, parts, strict=True):
+        of_group[entry.group].add(part)
+    assert all(len(in_parts) == 1 for in_parts in of_group.values())
+    assert {n: parts[n] for n in kept} == kept
+    order = shuffler.sample(range(len(entries)), len(entries))
+    renumbered = [Entry(entries[n].name, entries[n].labels, 1000 - entries[n].group) for n in order]
+    again = draw(renumbered, SHARES, seed=seed, kept={order.index(n): part for n, part in kept.items()})
+    assert again == [parts[n] for n in order]
 
 
-def test_a_rare_class_is_in_every_part_and_the_shares_are_kept() -> None:
-    labels = [frozenset({"rare", "usual"} if i % 40 == 0 else {"usual"}) for i in range(400)]
-    parts = split([f"p{i}" for i in range(400)], labels, seed=1, **SHARES)
-    assert {part: len(parts[part]) for part in PARTS} == {"train": 280, "validation": 60, "test": 60}
-    rare = {part: sum("rare" in labels[index] for index in parts[part]) for part in PARTS}
-    assert sum(rare.values()) == 10
-    assert rare["train"] in (6, 7)
-    assert min(rare.values()) >= 1
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 5), min_size=3, max_size=30), st.integers(0, 5))
+def test_a_class_on_three_groups_is_in_every_part(counts: list[int], seed: int) -> None:
+    entries = [Entry(f"p{n}", ("only",) * count, n) for n, count in enumerate(counts)]
+    assert min(boxes(entries, draw(entries, SHARES, seed=seed))["only"]) >= 1
 
 
-def test_the_outcome_depends_on_names_and_seed_and_not_on_the_order_of_the_pictures() -> None:
-    names = [f"p{i}" for i in range(30)]
-    labels = [frozenset({"a"} if i % 3 else {"b"}) for i in range(30)]
-
-    def named(seed: int, order: list[int]) -> dict[str, list[str]]:
-        parts = split([names[i] for i in order], [labels[i] for i in order], seed=seed, **SHARES)
-        return {part: [names[order[index]] for index in parts[part]] for part in PARTS}
-
-    forward, backward = list(range(30)), list(range(30))[::-1]
-    assert named(1, forward) == named(1, forward) == named(1, backward)
-    assert named(1, forward) != named(2, forward)
+def test_shares_of_pictures_and_of_rare_boxes_are_kept() -> None:
+    entries = [Entry(f"p{n}", ("rare", "usual") if n % 40 == 0 else ("usual",), n) for n in range(400)]
+    parts = draw(entries, SHARES, seed=1)
+    assert Counter(parts) == {"train": 280, "validation": 60, "test": 60}
+    assert boxes(entries, parts)["rare"] in ([7, 2, 1], [7, 1, 2], [6, 2, 2])
 
 
-@pytest.mark.parametrize("count", [3, 4, 10])
-def test_pictures_without_objects_are_shared_out_too(count: int) -> None:
-    parts = split([f"p{i}" for i in range(count)], [frozenset()] * count, seed=1, validation_share=0.3, test_share=0.3)
-    assert all(parts[part] for part in PARTS)
+def test_boxes_are_shared_out_where_a_few_pictures_show_most_of_them() -> None:
+    dice = random.Random(1)
+    entries = [
+        Entry(f"p{n}", ("mask",) * dice.choice([1, 2, 3, 30]) + ("none",) * dice.choice([0, 0, 0, 12]), n)
+        for n in range(300)
+    ]
+    for label, counts in boxes(entries, draw(entries, SHARES, seed=1)).items():
+        total = sum(counts)
+        assert counts == pytest.approx([0.7 * total, 0.15 * total, 0.15 * total], rel=0.06), label
 
 
-def test_the_first_pictures_of_a_part_show_every_class() -> None:
-    kinds = [frozenset("a"), frozenset("b"), frozenset("c"), frozenset("ab"), frozenset("abc")]
-    labels = [kinds[number % len(kinds)] for number in range(600)]
-    parts = split([f"p{number}" for number in range(600)], labels, seed=1, **SHARES)
-    for indices in parts.values():
-        assert {kind for index in indices[:30] for kind in [labels[index]]} == set(kinds)
+@pytest.mark.parametrize("test_share", [0.04, 0.1234, 0.5])
+def test_any_share_can_be_had(test_share: float) -> None:
+    shares: dict[Part, float] = {"train": 0.9 - test_share, "validation": 0.1, "test": test_share}
+    entries = [Entry(f"p{n}", ("a",) * (1 + n % 3), n) for n in range(250)]
+    counts = Counter(draw(entries, shares, seed=1))
+    assert {part: counts[part] for part in PARTS} == pytest.approx({p: 250 * s for p, s in shares.items()}, abs=2)
+
+
+@pytest.mark.parametrize("count", [3, 4, 7, 10, 20])
+def test_few_pictures_with_or_without_objects_reach_every_part(count: int) -> None:
+    for labels in ((), ("a",), ("a", "b")):
+        entries = [Entry(f"p{n}", labels, n) for n in range(count)]
+        assert set(draw(entries, SHARES, seed=1)) == set(PARTS)
+
+
+def test_many_rare_classes_are_all_in_train_and_every_part_has_pictures() -> None:
+    entries = [Entry(f"p{n}", (f"class {n // 2}", f"class {n // 3}"), n) for n in range(60)]
+    parts = draw(entries, SHARES, seed=1)
+    assert set(parts) == set(PARTS)
+    assert all(counts[0] for counts in boxes(entries, parts).values())
+
+
+def test_another_seed_draws_another_division() -> None:
+    entries = [Entry(f"p{n}", ("a",), n) for n in range(30)]
+    assert draw(entries, SHARES, seed=1) == draw(entries, SHARES, seed=1) != draw(entries, SHARES, seed=2)
+
+
+def test_added_pictures_make_the_shares_right_over_all_and_follow_their_twins() -> None:
+    entries = [Entry(f"p{n}", ("a",), n) for n in range(150)]
+    entries.append(Entry("twin of p3", ("a",), 3))
+    kept: dict[int, Part] = {n: "train" if n < 90 else "validation" for n in range(100)}
+    parts = draw(entries, SHARES, seed=1, kept=kept)
+    assert {n: parts[n] for n in kept} == kept
+    assert parts[150] == "train"
+    assert Counter(parts)["test"] in range(21, 26)
+    assert Counter(parts)["validation"] in range(21, 26)
+
+
+def test_kept_parts_that_tear_a_group_stay_and_the_rest_goes_with_the_most() -> None:
+    entries = [Entry(f"p{n}", ("a",), 0) for n in range(4)]
+    kept: dict[int, Part] = {0: "test", 1: "test", 2: "train"}
+    assert draw(entries, SHARES, seed=1, kept=kept) == ["test", "test", "train", "test"]
