@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from vigie import voc
-from vigie.annotations import AnnotatedSet, Annotation
+from vigie.annotations import AnnotatedSet, Annotation, subfolders
 from vigie.coco import CocoFolder
 from vigie.data.atomic import whole_folder
 from vigie.data.manifest import FILE, load_manifest
@@ -57,9 +58,10 @@ def export_voc(source: Path, out: Path, *, progress: bool = True) -> Exported:
         (folder / "images").mkdir()
         (folder / "Annotations").mkdir()
         writing = _Writing(folder)
-        if (source / FILE).is_file() and any(source.glob("*.tfrecord")):
+        kind = _kind_of(source)
+        if kind == "prepared":
             _from_prepared(source, writing, progress=progress)
-        elif _holds_records(source):
+        elif kind == "records":
             unpacked = unpack(source, folder / ".unpacked", progress=progress)
             _from_set(open_set(unpacked), writing, progress=progress)
             shutil.rmtree(unpacked)
@@ -74,12 +76,16 @@ def export_voc(source: Path, out: Path, *, progress: bool = True) -> Exported:
     return done
 
 
-def _holds_records(source: Path) -> bool:
+def _kind_of(source: Path) -> Literal["set", "prepared", "records"]:
     try:
         open_set(source)
     except BadData:
-        return source.is_dir() and any(path.is_file() for path in source.glob("*record*"))
-    return False
+        if (source / FILE).is_file():
+            return "prepared"
+        if source.is_dir() and any(path.is_file() for path in source.glob("*record*")):
+            return "records"
+        raise
+    return "set"
 
 
 class _Writing:
@@ -136,7 +142,7 @@ class _Writing:
 
 def _from_set(found: AnnotatedSet, writing: _Writing, *, progress: bool) -> None:
     names = found.names
-    stems: dict[str, str] = {}
+    listed: dict[str, str] = {}
     owners: dict[Path, str] = {}
     shown = progress_bar(names, total=len(names), description="Exporting", unit="picture", show=progress)
     for name in shown:
@@ -146,19 +152,31 @@ def _from_set(found: AnnotatedSet, writing: _Writing, *, progress: bool) -> None
             raise BadAnnotation(f"{annotation.where}: its picture {path.name} belongs to {owners[path]} too; keep one")
         owners[path] = annotation.where
         stem, filename = writing.name(path.relative_to(found.root).as_posix())
-        stems[annotation.path.stem] = stem
+        _note(listed, path, found.root, stem, filename)
+        listed.setdefault(annotation.path.stem, stem)
         _copy(path, writing.picture(filename))
         _labels(found, annotation, path, stem, filename, writing)
         writing.count(annotation.where, stem, annotation.objects)
     for path in found.pictures.values():
         if path not in owners:
             stem, filename = writing.name(path.relative_to(found.root).as_posix())
-            stems.setdefault(path.stem, stem)
+            _note(listed, path, found.root, stem, filename)
             _copy(path, writing.picture(filename))
             writing.done.unlabelled += 1
     writing.classes(found.classes if isinstance(found, CocoFolder | YoloFolder) else sorted(writing.labels))
     if isinstance(found, voc.VocFolder):
-        _lists(found.root / _LISTS, writing.folder / _LISTS, stems)
+        for lists in subfolders(found.root):
+            if lists.name.lower() == _LISTS.lower():
+                _lists(lists, writing.folder / _LISTS, listed)
+
+
+def _note(listed: dict[str, str], path: Path, root: Path, stem: str, filename: str) -> None:
+    """What lists may call a picture, and what they are to call it from now on."""
+    below = path.relative_to(root).parts
+    for start in range(len(below)):
+        name = "/".join(below[start:])
+        listed.setdefault(name, filename)
+        listed.setdefault(name.removesuffix(path.suffix), stem)
 
 
 def _labels(
@@ -184,22 +202,23 @@ def _copy(path: Path, place: Path) -> None:
         raise BadData(f"{path}: cannot be copied: {error.strerror}") from error
 
 
-def _lists(lists: Path, out: Path, stems: Mapping[str, str]) -> None:
+def _lists(lists: Path, out: Path, listed: Mapping[str, str]) -> None:
     """`ImageSets/` again, its pictures by their new names."""
-    for path in sorted(lists.rglob("*.txt")) if lists.is_dir() else ():
+    for path in sorted(lists.rglob("*.txt")):
         place = out / path.relative_to(lists)
         place.parent.mkdir(parents=True, exist_ok=True)
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise BadData(f"{path}: cannot be read: {error}") from error
-        place.write_text("".join(_line(line, stems) for line in text.splitlines(keepends=True)), encoding="utf-8")
+        place.write_text("".join(_line(line, listed) for line in text.splitlines(keepends=True)), encoding="utf-8")
 
 
-def _line(line: str, stems: Mapping[str, str]) -> str:
+def _line(line: str, listed: Mapping[str, str]) -> str:
     """`name` or, in the list of a class, `name 1`."""
-    name = line.strip() if line.strip() in stems else line.split(maxsplit=1)[0] if line.strip() else ""
-    return line.replace(name, stems[name], 1) if name in stems else line
+    whole = line.strip()
+    name = whole if whole in listed or not whole else whole.split(maxsplit=1)[0]
+    return line.replace(name, listed[name], 1) if name in listed else line
 
 
 def _from_prepared(records: Path, writing: _Writing, *, progress: bool) -> None:
@@ -221,5 +240,5 @@ def _from_prepared(records: Path, writing: _Writing, *, progress: bool) -> None:
                 bar.update()
             place = writing.folder / _LISTS / "Main" / _LIST_OF[part]
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_text("".join(f"{stem}\n" for stem in stems), encoding="utf-8")
+            place.write_text("".join(f"{stem}\n" for stem in sorted(stems)), encoding="utf-8")
     writing.classes(manifest.classes)
