@@ -26,7 +26,8 @@ def read_coco_file(path: Path, name: str) -> tuple[list[LabelFile], list[Problem
     problems: list[Problem] = []
     categories = _categories(content["categories"], problems)
     images = _images(content["images"], problems)
-    of_image = _by_image(content["annotations"], images, problems)
+    refused = {entry.get("id") for entry in content["images"] if isinstance(entry, dict) and _is_id(entry.get("id"))}
+    of_image = _by_image(content["annotations"], images, refused - images.keys(), problems)
     labels = [_labels(name, image, of_image[number], categories) for number, image in images.items()]
     return sorted(labels, key=lambda it: it.name), problems
 
@@ -81,7 +82,10 @@ def _image_problem(entry: Any, said: str) -> Problem | None:
     return None
 
 
-def _by_image(entries: list[Any], images: dict[int, Entry], problems: list[Problem]) -> dict[int, list[Entry]]:
+def _by_image(
+    entries: list[Any], images: dict[int, Entry], refused: set[Any], problems: list[Problem]
+) -> dict[int, list[Entry]]:
+    """Annotations of `refused` images are no finding of their own: their image is one."""
     found: dict[int, list[Entry]] = defaultdict(list)
     seen: set[int] = set()
     for place, entry in enumerate(entries, start=1):
@@ -93,8 +97,10 @@ def _by_image(entries: list[Any], images: dict[int, Entry], problems: list[Probl
             problems.append(Problem("annotation-id-twice", f"the id of annotation {place} is another's too", number))
         seen.add(number)
         image = entry.get("image_id")
+        if _is_id(image) and image in refused:
+            continue
         if not _is_id(image) or image not in images:
-            said = f"annotation {place} of the list is of image {image!r:.60}, which is not in 'images'"
+            said = f"it is of image {image!r:.60}, which is not in 'images' (place {place} in the list)"
             problems.append(Problem("annotation-astray", said, number))
         elif not entry.get("iscrowd"):
             found[image].append({**entry, "id": number})

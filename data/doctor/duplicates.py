@@ -86,4 +86,5 @@ def _normalised(thumbnails: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     flat = thumbnails.reshape(len(thumbnails), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(flat, axis=1, keepdims=True)
-    return np.asarray(flat / np.maximum(lengths, 1.0), np.float32)
+    flat /= np.maximum(lengths, 1.0)  # in place: at 20,000 pictures a copy has 80 MB
+    return np.asarray(flat, np.float32)

@@ -78,7 +78,7 @@ KINDS: Mapping[str, Kind] = {
     "picture-too-large": Kind("error", "it was not decoded, and " + _STOPS, "make the picture and its boxes smaller"),
     "picture-unannotated": Kind("warning", "the picture is left out", "annotate it or remove it"),
     "size-differs": Kind(
-        "error", "every box lies in the wrong place", "correct <size> and the boxes, or replace the picture"
+        "error", "every box lies in the wrong place", "correct the size and the boxes, or replace the picture"
     ),
     "size-before-turning": Kind(
         "warning",

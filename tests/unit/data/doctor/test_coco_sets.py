@@ -51,7 +51,7 @@ def test_a_good_set_has_no_error(maker: Any) -> None:
     ("change", "code", "number", "found"),
     [
         ({"image_id": 99}, "annotation-astray", 101,
-         "annotation 1 of the list is of image 99, which is not in 'images'"),
+         "it is of image 99, which is not in 'images' (place 1 in the list)"),
         ({"category_id": 8}, "class-id-unknown", 101, "its category 8 is not in 'categories' (ids 7, 9)"),
         ({"bbox": [1, 2, 3]}, "object-incomplete", 101,
          "its 'bbox' is [1, 2, 3], expected [left, top, width, height] in pixels"),
@@ -155,3 +155,10 @@ def test_the_report_counts_in_annotations(maker: Any) -> None:
     content["annotations"][0]["bbox"] = [20, 20, -5, 9]
     shown = CliRunner().invoke(app, ["data", "check", str(write(maker, content))]).stdout
     assert "instances.json: picture 1.jpg annotation 101: (20, 20) to (15, 29) is inverted" in shown
+
+
+def test_annotations_of_an_image_that_was_refused_are_no_findings_of_their_own(maker: Any) -> None:
+    content = coco()
+    content["images"][0]["file_name"] = "/etc/passwd"
+    report = report_of(maker, content)
+    assert [it.code for it in report.findings if it.severity == "error"] == ["path-traversal"]
