@@ -140,6 +140,6 @@ def _jpeg(source: Source) -> bytes:
         encoded = source.path.read_bytes()
     except OSError as error:
         raise BadData(f"{source.path}: cannot be read any more: {error.strerror}") from error
-    if hashlib.sha256(encoded).hexdigest() != source.sha256:
+    if hashlib.sha256(encoded).hexdigest() != source.fingerprint.sha256:
         raise BadData(f"{source.path}: has changed since it was checked; run it again when nobody writes to the set")
     return Picture.from_bytes(encoded).jpeg()

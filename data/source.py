@@ -6,14 +6,18 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
 
-from PIL import Image
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
 
 from vigie.annotations import AnnotatedSet, Annotation, Cut, clipped
+from vigie.data.doctor.picture_files import THUMBNAIL_SIDE, Fingerprint, perceptual_hash
 from vigie.data.orientation import orientation_of, upright
 from vigie.data.parallel import in_order
 from vigie.data.parts import Sample
@@ -28,6 +32,8 @@ logger = logging.getLogger(__name__)
 MOST_SHOWN = 20
 MANY = 512  # pictures from which on starting processes takes less time than they save
 _BATCH = 32
+_SHRUNK_SIDE = 128  # see `vigie.data.doctor.picture_files`: the same, for the fingerprints are
+Grey: TypeAlias = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +51,7 @@ class Source:
     height: int
     objects: tuple[LabelledBox, ...]
     cuts: tuple[Cut, ...]
-    sha256: str
+    fingerprint: Fingerprint = field(compare=False)  # an array does not compare; its sha256 is that of the bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ def checked_set(root: Path, classes: Sequence[str], *, progress: bool, workers: 
                     continue
                 source = unpacked(look.source)
                 sources.append(source)
-                digests[str(source.path)] = source.sha256
+                digests[str(source.path)] = source.fingerprint.sha256
                 if look.label_sha256:
                     digests[str(source.annotation)] = look.label_sha256
             bar.update(len(looks))
@@ -179,10 +185,10 @@ def _source(
             )
     path = found.picture_of(annotation)
     encoded = _content(path)
-    picture = _whole(path, encoded)
+    picture, grey = _whole(path, encoded)
     objects, cuts = clipped(_upright_objects(annotation, path, picture), picture.width, picture.height)
-    digest = hashlib.sha256(encoded).hexdigest()
-    return Source(number, name, path, annotation.path, picture.width, picture.height, objects, cuts, digest)
+    fingerprint = _fingerprint(encoded, grey)
+    return Source(number, name, path, annotation.path, picture.width, picture.height, objects, cuts, fingerprint)
 
 
 def _upright_objects(annotation: Annotation, path: Path, picture: Picture) -> Sequence[LabelledBox]:
@@ -220,8 +226,8 @@ def _content(path: Path) -> bytes:
         raise BadPicture(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def _whole(path: Path, encoded: bytes) -> Picture:
-    """Decode a picture to its end.
+def _whole(path: Path, encoded: bytes) -> tuple[Picture, Grey]:
+    """Decode a picture to its end; grey, upright and small, as the doctor compares pictures.
 
     Raises:
         BadPicture: naming the file; it is cut short or damaged.
@@ -232,12 +238,19 @@ def _whole(path: Path, encoded: bytes) -> Picture:
         raise BadPicture(f"{path}: {error}") from error
     try:
         with Image.open(io.BytesIO(encoded)) as image:
-            # Grey at an eighth of the size takes two thirds of the time and still reads every byte; only JPEG can.
-            image.draft("L", (image.width // 8, image.height // 8))
+            # Grey and at a part of the size takes two thirds of the time and reads every byte; only JPEG can.
+            image.draft("L", (_SHRUNK_SIDE, _SHRUNK_SIDE))
             image.load()
+            stood = ImageOps.exif_transpose(image) if picture.turned else image
+            return picture, np.asarray(stood.convert("L"))
     except Exception as error:  # Pillow's decoders raise whatever damaged data makes them stumble on
         raise BadPicture(f"{path}: cannot be decoded to its end: {error}; get a whole copy of it") from error
-    return picture
+
+
+def _fingerprint(encoded: bytes, grey: Grey) -> Fingerprint:
+    shrunk = cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
+    thumbnail = np.asarray(shrunk, np.uint8)
+    return Fingerprint(hashlib.sha256(encoded).hexdigest(), perceptual_hash(thumbnail), thumbnail)
 
 
 PackedSource: TypeAlias = tuple[Any, ...]
@@ -249,17 +262,17 @@ def packed(source: Source) -> PackedSource:
         source.source_id, source.name, str(source.path), str(source.annotation), source.width, source.height,
         [(labelled.label, *_corners(labelled.box)) for labelled in source.objects],
         [(cut.number, cut.label, _corners(cut.before), cut.after and _corners(cut.after)) for cut in source.cuts],
-        source.sha256,
+        source.fingerprint.sha256, source.fingerprint.bits, source.fingerprint.thumbnail.tobytes(),
     )  # fmt: skip
 
 
 def unpacked(values: PackedSource) -> Source:
-    number, name, path, annotation, width, height, objects, cuts, sha256 = values
+    number, name, path, annotation, width, height, objects, cuts, sha256, bits, look = values
     return Source(
         number, name, Path(path), Path(annotation), width, height,
         tuple(LabelledBox(label, Box(*corners)) for label, *corners in objects),
         tuple(Cut(at, label, Box(*before), after and Box(*after)) for at, label, before, after in cuts),
-        sha256,
+        Fingerprint(sha256, bits, np.frombuffer(look, np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)),
     )  # fmt: skip
 
 

@@ -8,17 +8,21 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vigie.annotations import Cut
 from vigie.cartoons import LABELS
 from vigie.data import shards, source, tfrecords
+from vigie.data.doctor.picture_files import Fingerprint, read_picture_file
 from vigie.data.manifest import file_facts
 from vigie.data.parts import PARTS, Part
 from vigie.data.shards import records_key, write_records
 from vigie.data.source import Source, checked_set, packed, read_sources, source_hash, unpacked
 from vigie.domain import Box, LabelledBox
 from vigie.errors import BadData, BadPicture
+
+LOOK = Fingerprint("0" * 64, 1 << 63, np.arange(1024).astype(np.uint8).reshape(32, 32))
 
 
 def dealt(sources: list[Source]) -> dict[Part, list[Source]]:
@@ -34,7 +38,7 @@ def written(folder: Path, parts: dict[Part, list[Source]], per_shard: int = 4) -
 def a_source(**changes: object) -> Source:
     box, cut = Box(0.5, 1, 30.25, 40), Cut(2, "b", Box(-1, 0, 9, 9), None)
     objects = (LabelledBox("a", box), LabelledBox("é" * 200, Box(0, 0, 1000, 300)))
-    made = Source(300, "x.xml", Path("x.jpg"), Path("x.xml"), 1000, 300, objects, (cut,), "0" * 64)
+    made = Source(300, "x.xml", Path("x.jpg"), Path("x.xml"), 1000, 300, objects, (cut,), LOOK)
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
@@ -72,7 +76,21 @@ def test_a_shard_has_the_bytes_that_tensorflows_writer_gives_it(tmp_path: Path) 
 
 
 def test_a_source_survives_the_way_between_processes() -> None:
-    assert unpacked(packed(a_source())) == a_source()
+    found = unpacked(packed(a_source()))
+    assert found == a_source()
+    assert (found.fingerprint.sha256, found.fingerprint.bits) == (LOOK.sha256, LOOK.bits)
+    assert (found.fingerprint.thumbnail == LOOK.thumbnail).all()
+
+
+def test_the_fingerprints_are_those_that_the_doctor_takes(cartoon_set: Path) -> None:
+    for found_source in read_sources(cartoon_set, LABELS, progress=False):
+        found, wanted = (
+            found_source.fingerprint,
+            read_picture_file(found_source.path, found_source.path.name).fingerprint,
+        )
+        assert wanted is not None
+        assert (found.sha256, found.bits) == (wanted.sha256, wanted.bits)
+        assert (found.thumbnail == wanted.thumbnail).all()
 
 
 def test_the_bytes_and_the_hash_do_not_depend_on_processes(
