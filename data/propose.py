@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from vigie.anchors import AnchorSpec
+from vigie.data.balance import repeat_factors
 from vigie.data.propose_facts import SetFacts, read_facts
 from vigie.data.propose_size import Size, anchors, input_size
 from vigie.experiment import Augmentation, Balance, Experiment, ModelSpec, Schedule, Split
@@ -92,20 +93,20 @@ def _step_s(size: Size, spec: AnchorSpec) -> float:
 
 
 def _balance(facts: SetFacts) -> tuple[Balance, str]:
-    # Of eighty classes none can be on a third of the pictures.
-    threshold = round(min(_RARE, 1 / len(facts.labels)), 4)
+    # Of eighty classes hardly one is on a third of the pictures. Cut, so that an even share of them is not rare.
+    threshold = math.floor(min(_RARE, 1 / len(facts.labels)) * 10_000) / 10_000
     rarest = min(facts.labels, key=lambda label: (facts.pictures_of[label], label))
     share = facts.pictures_of[rarest] / facts.pictures
     if share >= threshold:
         return Balance(threshold=threshold), (
             f"none: every class is on at least {share:.1%} of the pictures, and counts as rare under {threshold:.1%}"
         )
-    rare = sum(facts.pictures_of[label] / facts.pictures < threshold for label in facts.labels)
-    factor = math.sqrt(threshold / share)
+    factors = repeat_factors(facts.pictures_of, facts.pictures, threshold)
+    rare = sum(factor > 1 for factor in factors.values())
     return Balance(method="repeat_factors", threshold=threshold), (
         f"repeat_factors: classes on under {threshold:.1%} of the pictures are rare, here {rare} of "
         f"{len(facts.labels)}: their pictures are seen more often, those of the rarest, "
-        f"{rarest} ({share:.1%}), {factor:.1f} times"
+        f"{rarest} ({share:.1%}), {factors[rarest]:.1f} times"
     )
 
 

@@ -125,6 +125,17 @@ def test_a_set_of_any_number_of_pictures_is_trained_for_a_sensible_time(tmp_path
     assert "would be better" in why(many, "training.steps")
 
 
+def test_classes_that_share_the_pictures_evenly_are_not_rare_and_one_that_lacks_is_seen_more_often(
+    tmp_path: Path,
+) -> None:
+    letters = [[one(f"kind {number}")] for number in range(7)]
+    assert proposed(marked(tmp_path / "even", letters * 3)).balance.method == "none"
+    uneven = marked(tmp_path / "uneven", [[one("cat")]] * 11 + [[one("dog")]])
+    assert proposed(uneven).balance.method == "repeat_factors"
+    assert why(uneven, "balance.method").endswith("here 1 of 2: their pictures are seen more often, those of the "
+                                                  "rarest, dog (8.3%), 1.9 times")  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("labels", "flip"),
     [(("cat", "dog"), 0.5), (("arrow_left", "dog"), 0.0), (("TurnRight", "cat"), 0.0), (("leftover", "cat"), 0.5),
