@@ -16,6 +16,12 @@ SYNTHETIC_PICTURES = 800
 SYNTHETIC_SEED = 1
 
 
+def draw_pictures(run: Run, *, progress: bool = True) -> None:
+    """Draw the run's pictures if it draws its own and has not yet."""
+    if run.draws_pictures and not run.pictures.is_dir():
+        write_set(run.pictures, pictures=SYNTHETIC_PICTURES, seed=SYNTHETIC_SEED, progress=progress)
+
+
 def records_of(run: Run, *, progress: bool = True) -> Manifest:
     """Draw the run's pictures if it draws its own, and prepare them, unless the records are of these very pictures.
 
@@ -24,8 +30,7 @@ def records_of(run: Run, *, progress: bool = True) -> Manifest:
     """
     if run.prepared is not None:
         return load_manifest(run.records)
-    if run.draws_pictures and not run.pictures.is_dir():
-        write_set(run.pictures, pictures=SYNTHETIC_PICTURES, seed=SYNTHETIC_SEED, progress=progress)
+    draw_pictures(run, progress=progress)
     if (run.records / FILE).is_file():
         try:
             manifest = load_manifest(run.records)

@@ -89,11 +89,11 @@ def make(step: str, *, name: str = "", experiment: str = "", voc: str = "", step
 
 def _key(step: Step, run: Run) -> str | None:
     """What the step's outcome depends on; None while that cannot be told, because a step before it is not done."""
-    from vigie.data.prepare import source_hash  # noqa: PLC0415  # heavy, and this module lists the steps for --help
+    from vigie.data.prepare import input_hash  # noqa: PLC0415  # heavy, and this module lists the steps for --help
 
     if not run.pictures.is_dir():
         return None
-    data_key = run.data_key(source_hash(run.pictures))
+    data_key = run.data_key(input_hash(run.pictures, run.experiment.split))
     return data_key if step.name == "data" else run.training_key(data_key)
 
 
