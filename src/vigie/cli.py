@@ -184,6 +184,51 @@ def data_prepare(
     say(manifest.model_dump(mode="json"), as_json=True) if as_json else say({"records": out}, as_json=False)
 
 
+@data_app.command("fetch")
+def data_fetch(
+    source: Annotated[
+        str, typer.Argument(help="kaggle:OWNER/NAME[/versions/N], an http(s) address, a folder or an archive.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to make.")],
+    sha256: Annotated[
+        str | None, typer.Option(help="Refuse an archive (of Kaggle or a folder: its files) of another checksum.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Fetch although the folder is there, and replace it.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring a data set from Kaggle, an address, a folder or an archive; its checksum is kept in fetched.json.
+
+    Example: `vigie data fetch kaggle:andrewmvd/face-mask-detection --out ../facemask`
+    """
+    from vigie.data.fetch.fetch import advice, fetch
+
+    done = fetch(source, out, sha256=sha256, again=again)
+    if as_json:
+        say({"folder": str(out), **done.model_dump(mode="json")}, as_json=True)
+        return
+    facts = {"folder": out, "files": done.files, "bytes": done.bytes, "sha256": done.sha256, "found": advice(out)}
+    say(facts, as_json=False)
+
+
+@data_app.command("export")
+def data_export(
+    source: Annotated[
+        Path, typer.Argument(help="Annotated pictures (Pascal VOC, COCO, YOLO) or a folder of TFRecords.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder to make: images/, Annotations/, predefined_classes.txt.")],
+) -> None:
+    """Write a set as Pascal VOC, to be corrected in LabelImg and read back with the very same boxes.
+
+    Example: `vigie data export runs/demo/data --out /tmp/faces`
+    """
+    from vigie.data.export_voc import export_voc
+
+    done = export_voc(source, out)
+    facts = {"folder": out, "pictures": done.pictures, "objects": done.objects,
+             "unlabelled": done.unlabelled, "renamed": len(done.renamed)}  # fmt: skip
+    say(facts, as_json=False)
+
+
 @data_app.command("unpack")
 def data_unpack(
     records: Annotated[Path, typer.Argument(help="A folder with *.record or *.tfrecord and label_map.pbtxt.")],
