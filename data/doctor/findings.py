@@ -177,7 +177,13 @@ def finding(
 ) -> Finding:
     """A finding of a known code; `repair` is the code's own where nothing nearer is known."""
     kind = KINDS[code]
-    return Finding(code, kind.severity, file, number, found, kind.effect, repair or kind.repair, other)
+    place, said = _sayable(file), _sayable(found)
+    return Finding(code, kind.severity, place, number, said, kind.effect, repair or kind.repair, other)
+
+
+def _sayable(text: str) -> str:
+    """JSON may name half a character, which no file and no terminal takes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,7 @@ def _yolo(found: YoloFolder, root: Path, pictures: Pictures) -> tuple[list[Pair]
     problems: list[tuple[str, Problem]] = []
     try:
         classes = found.classes
-    except BadAnnotation as error:
+    except (BadAnnotation, ValueError) as error:  # YAML's reader lets a month 99 through as the latter
         classes = None
         problems = [(found.names_file.relative_to(root).as_posix(), Problem("classes-unreadable", str(error)))]
     pairs = []

@@ -116,7 +116,8 @@ def mended(objects: Sequence[MarkedObject], size: tuple[int, int], meant: dict[s
         box = clipped_box(MarkedObject(marked.number, marked.label, ordered), size)
         label = marked.label.strip()
         named = _writable(meant.get(label, label))
-        if box is not None and named:
+        # As VOC counts, a box of one pixel's width is a line.
+        if box is not None and named and min(box.width, box.height) > 1:
             done[LabelledBox(named, box)] = None
     return list(done)
 

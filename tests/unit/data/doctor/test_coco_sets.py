@@ -162,3 +162,12 @@ def test_annotations_of_an_image_that_was_refused_are_no_findings_of_their_own(m
     content["images"][0]["file_name"] = "/etc/passwd"
     report = report_of(maker, content)
     assert [it.code for it in report.findings if it.severity == "error"] == ["path-traversal"]
+
+
+def test_half_a_character_in_a_name_can_be_told(maker: Any, tmp_path: Path) -> None:
+    content = coco()
+    content["images"][0]["file_name"] = "\ud800.jpg"
+    root = write(maker, content)
+    result = CliRunner().invoke(app, ["data", "check", str(root), "--html", str(tmp_path / "report.html")])
+    assert result.exit_code == 1
+    assert "instances.json: picture \\ud800.jpg: it names" in result.stdout

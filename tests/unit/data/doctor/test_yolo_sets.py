@@ -68,7 +68,16 @@ def test_rounding_over_the_edge_is_no_finding(maker: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "names", ["", "names: [mask, mask]", "names: 3", "[", "names: {0: mask, 2: bare}", "names: [[1], {2: 3}]"]
+    "names",
+    [
+        "",
+        "names: [mask, mask]",
+        "names: 3",
+        "names: 2020-99-99",
+        "[",
+        "names: {0: mask, 2: bare}",
+        "names: [[1], {2: 3}]",
+    ],
 )
 def test_without_the_names_of_the_classes_the_boxes_are_still_examined(names: str, maker: Any) -> None:
     report = report_of(maker, "0 0.95 0.5 0.2 0.2", names)
