@@ -28,7 +28,7 @@ def only(**chances: float) -> Augmentation:
     return Augmentation.model_validate({**OFF, **chances})
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(picture=rectangles(), seed=seeds)
 def test_boxes_follow_through_all_that_moves_them(picture: Rectangles, seed: npt.NDArray[np.int64]) -> None:
     spec = only(flip=0.5, crop=0.7, scale=0.7)

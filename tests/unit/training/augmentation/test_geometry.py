@@ -28,7 +28,7 @@ def _window_px(picture: Rectangles, seed: npt.NDArray[np.int64], overlaps: tuple
     return [*found[0, 0, :2].tolist(), *(found[-1, -1, :2] + 1).tolist()]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(picture=rectangles(least=1), seed=seeds, overlap=st.sampled_from(OVERLAPS))
 def test_a_crop_shows_an_object_as_the_overlap_asks_and_boxes_follow(
     picture: Rectangles, seed: npt.NDArray[np.int64], overlap: float
@@ -48,7 +48,7 @@ def test_a_crop_shows_an_object_as_the_overlap_asks_and_boxes_follow(
     assert not np.any(np.all((centres > [top, left]) & (centres < [bottom, right]), axis=1))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(picture=rectangles(), seed=seeds)
 def test_a_crop_has_the_area_and_the_aspect_ratio_of_ssd_or_is_the_whole_picture(
     picture: Rectangles, seed: npt.NDArray[np.int64]
@@ -62,10 +62,10 @@ def test_a_crop_has_the_area_and_the_aspect_ratio_of_ssd_or_is_the_whole_picture
 
 def test_crops_of_many_seeds_differ_and_reach_every_corner() -> None:
     picture = drawn(60, 60, [(20, 20, 40, 40)])
-    windows = {tuple(_window_px(picture, np.array([1, number]), OVERLAPS)) for number in range(60)}
-    assert len(windows) > 50
+    windows = {tuple(_window_px(picture, np.array([1, number]), OVERLAPS)) for number in range(30)}
+    assert len(windows) > 25
     tops, lefts, bottoms, rights = zip(*windows, strict=True)
-    assert (min(tops), min(lefts), max(bottoms), max(rights)) == pytest.approx((0, 0, 60, 60), abs=3)
+    assert (min(tops), min(lefts), max(bottoms), max(rights)) == pytest.approx((0, 0, 60, 60), abs=6)
 
 
 def test_a_picture_without_objects_is_cropped_too() -> None:
@@ -82,7 +82,7 @@ def test_a_picture_in_which_no_crop_fits_stays_whole() -> None:
     np.testing.assert_allclose(boxes, picture.boxes)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(picture=rectangles(), seed=seeds, smallest=st.floats(0.4, 1), largest=st.floats(1, 2.5))
 def test_boxes_follow_a_picture_that_is_made_smaller_or_larger(
     picture: Rectangles, seed: npt.NDArray[np.int64], smallest: float, largest: float

@@ -6,7 +6,7 @@ from rectangles import Rectangles, assert_boxes_follow, drawn, rectangles
 from vigie.training.augmentation.windows import cut, sound
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(picture=rectangles(), data=st.data())
 def test_a_window_keeps_the_objects_whose_centre_it_shows_and_clips_their_boxes(
     picture: Rectangles, data: st.DataObject
