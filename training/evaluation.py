@@ -6,17 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from vigie.data.parts import Sample
+from vigie.domain import Box
 from vigie.errors import BadData, BadPicture
 from vigie.ports import Detector
 from vigie.progress import progress as progress_bar
 from vigie.training.coco import RECALLS, CocoNumbers, coco_numbers
-from vigie.training.metrics.matching import PictureResult, match
+from vigie.training.metrics.analysis import Analysis, analyse, rounded
+from vigie.training.metrics.matching import LabelMatches, PictureResult, match
+from vigie.training.metrics.slices import Size
+from vigie.training.metrics.verdicts import PictureVerdicts, verdicts
 
 EVALUATION_SCORE_THRESHOLD = 0.01
 """Give it to the detector that is evaluated: average precision needs the low scores as well, the curve ends without."""
 
 _BATCH = 8
-_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,30 +42,75 @@ class ClassMetrics:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluatedPicture:
+    """`size` is that of the picture, width and height in pixels."""
+
+    filename: str
+    size: Size
+    result: PictureResult
+    judged: PictureVerdicts
+
+    def to_json(self) -> dict[str, Any]:
+        """Boxes are left, top, right, bottom in pixels of the original; `kind` and `truth` as in `Verdict`."""
+        values: dict[str, Any] = rounded(
+            {
+                "filename": self.filename,
+                "width": self.size[0],
+                "height": self.size[1],
+                "truth": [{"label": marked.label, "box": _corners(marked.box)} for marked in self.result.truth],
+                "found": [self._found(place) for place in range(len(self.judged.verdicts))],
+                "unfound": list(self.judged.unfound),
+                "missed": list(self.judged.missed),
+            }
+        )
+        return values
+
+    def _found(self, number: int) -> dict[str, Any]:
+        verdict = self.judged.verdicts[number]
+        seen = self.result.found[verdict.place]
+        return {
+            "label": seen.label,
+            "score": seen.score,
+            "box": _corners(seen.box),
+            "kind": verdict.kind.value,
+            "truth": None if verdict.truth < 0 else verdict.truth,
+            "iou": verdict.iou,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
-    """`coco` are the twelve COCO numbers by name (see `vigie.training.coco.TWELVE`), None where nothing is to find."""
+    """`coco` are the twelve COCO numbers by name (see `vigie.training.coco.TWELVE`), None where nothing is to find.
+
+    `matches` has an entry a label, in the order of `per_class`, and counts the pictures as `per_picture` does.
+    """
 
     coco: Mapping[str, float | None]
     per_class: Mapping[str, ClassMetrics]
     pictures: int
+    analysis: Analysis
+    per_picture: tuple[EvaluatedPicture, ...]
+    matches: tuple[LabelMatches, ...]
 
     def to_json(self) -> dict[str, Any]:
         """What `metrics.json` holds."""
-        return {
-            **{name: _rounded(value) for name, value in self.coco.items()},
+        values: dict[str, Any] = {
+            **self.coco,
             "per_class": {
                 label: {
-                    "AP": _rounded(found.ap),
-                    "AP50": _rounded(found.ap50),
-                    "AR": _rounded(found.ar),
-                    "VOC_AP50": _rounded(found.voc_ap50),
+                    "AP": found.ap,
+                    "AP50": found.ap50,
+                    "AR": found.ar,
+                    "VOC_AP50": found.voc_ap50,
                     "count": found.count,
                 }
                 for label, found in self.per_class.items()
             },
             "pictures": self.pictures,
             "boxes": sum(found.count for found in self.per_class.values()),
+            **self.analysis.to_json(),
         }
+        return dict(rounded(values))
 
 
 def evaluate(
@@ -71,10 +119,12 @@ def evaluate(
     *,
     labels: Sequence[str],
     max_pictures: int | None = None,
+    input_size: Size | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Run the detector on every sample, or on the first `max_pictures`, and count.
 
+    `input_size`, width and height of the model's input, lets boxes be sliced by their size there.
     The detector's own threshold decides what it reports: build it with EVALUATION_SCORE_THRESHOLD.
 
     Raises:
@@ -84,14 +134,16 @@ def evaluate(
     chosen = itertools.islice(samples, max_pictures)
     if max_pictures is not None:
         total = max_pictures if total is None else min(total, max_pictures)
-    results = []
+    results: list[PictureResult] = []
+    facts: list[tuple[str, Size]] = []
     with progress_bar(total=total, description="evaluating", unit="picture", show=progress) as bar:
         for batch in _batches(chosen):
             results += _detect(detector, batch, labels)
+            facts += [(sample.filename, (sample.picture.width, sample.picture.height)) for sample in batch]
             bar.update(len(batch))
     if not results:
         raise BadData("there is no picture to evaluate on; prepare a set with pictures in this part")
-    return _evaluation(coco_numbers(match(results, labels)), results, labels)
+    return _evaluation(results, facts, labels, input_size)
 
 
 def _batches(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
@@ -115,23 +167,42 @@ def _detect(detector: Detector, batch: Sequence[Sample], labels: Sequence[str]) 
     return results
 
 
-def _evaluation(numbers: CocoNumbers, results: Sequence[PictureResult], labels: Sequence[str]) -> Evaluation:
-    per_class = {}
-    for column, label in enumerate(labels):
-        count = sum(marked.label == label for result in results for marked in result.truth)
-        precision, scores = numbers.curve_50(column)
-        per_class[label] = ClassMetrics(
-            ap=numbers.average_precision(column),
-            ap50=numbers.average_precision_50(column),
-            ar=numbers.average_recall(column),
-            voc_ap50=numbers.voc_ap50[column],
-            count=count,
-            precision_50=tuple(float(value) for value in precision) if count else (),
-            score_50=tuple(float(value) for value in scores) if count else (),
-        )
-    assert all(len(found.precision_50) in (0, len(RECALLS)) for found in per_class.values())
-    return Evaluation(numbers.summary, per_class, len(results))
+def _evaluation(
+    results: Sequence[PictureResult],
+    facts: Sequence[tuple[str, Size]],
+    labels: Sequence[str],
+    input_size: Size | None,
+) -> Evaluation:
+    matches = match(results, labels)
+    judged = verdicts(results, labels, matches)
+    numbers = coco_numbers(matches)
+    sizes = [size for _, size in facts]
+    return Evaluation(
+        coco=numbers.summary,
+        per_class={label: _class_metrics(numbers, matches[at].count, at) for at, label in enumerate(labels)},
+        pictures=len(results),
+        analysis=analyse(results, labels, matches, judged, sizes=sizes, input_size=input_size),
+        per_picture=tuple(
+            EvaluatedPicture(filename, size, result, found)
+            for (filename, size), result, found in zip(facts, results, judged, strict=True)
+        ),
+        matches=tuple(matches),
+    )
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, _DIGITS)
+def _class_metrics(numbers: CocoNumbers, count: int, column: int) -> ClassMetrics:
+    precision, scores = numbers.curve_50(column)
+    assert len(precision) == len(RECALLS)
+    return ClassMetrics(
+        ap=numbers.average_precision(column),
+        ap50=numbers.average_precision_50(column),
+        ar=numbers.average_recall(column),
+        voc_ap50=numbers.voc_ap50[column],
+        count=count,
+        precision_50=tuple(float(value) for value in precision) if count else (),
+        score_50=tuple(float(value) for value in scores) if count else (),
+    )
+
+
+def _corners(box: Box) -> list[float]:
+    return [box.left, box.top, box.right, box.bottom]

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from vigie.bundle import open_bundle
 from vigie.data.manifest import FILE as MANIFEST_FILE
 from vigie.data.prepare import Part, Sample, load_manifest, read_part, read_set
 from vigie.detectors import load_detector
@@ -21,6 +22,19 @@ def detector_of(model: Path, *, runtime: str | None = None) -> Detector:
     if (model / INPUTS_FILE).is_file():
         return checkpoint_detector(load_run(model), score_threshold=EVALUATION_SCORE_THRESHOLD)
     return load_detector(model, runtime=runtime, score_threshold=EVALUATION_SCORE_THRESHOLD)
+
+
+def input_size_of(model: Path) -> tuple[int, int]:
+    """Width and height in pixels of what the model of a run or a bundle takes.
+
+    Raises:
+        BadRun, BadBundle: `model` is neither, or is not whole.
+    """
+    if (model / INPUTS_FILE).is_file():
+        sizes = load_run(model).experiment.model
+        return sizes.input_width, sizes.input_height
+    taken = open_bundle(model, verify=False).manifest.input
+    return taken.width, taken.height
 
 
 def samples_of(data: Path, part: Part) -> tuple[Iterable[Sample], int | None]:

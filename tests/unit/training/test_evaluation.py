@@ -189,4 +189,42 @@ def test_metrics_and_figures_are_written(tmp_path: Path) -> None:
     }
     assert [name for name in TWELVE if name not in metrics] == []
     assert (metrics["mAP"], metrics["AR_small"], metrics["pictures"], metrics["boxes"]) == (1.0, None, 1, 1)
-    assert sorted(file.name for file in path.parent.iterdir()) == ["metrics.json", "precision_recall.png"]
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "metrics.json",
+        "pictures.jsonl",
+        "precision_recall.png",
+    ]
+    (line,) = (path.parent / "pictures.jsonl").read_text().splitlines()
+    assert json.loads(line) == {
+        "filename": "1.jpg",
+        "width": 640,
+        "height": 480,
+        "truth": [{"label": "cat", "box": [10, 10, 110, 110]}],
+        "found": [
+            {"label": "cat", "score": 0.9, "box": [10, 10, 110, 110], "kind": "right", "truth": 0, "iou": 1.0},
+        ],
+        "unfound": [],
+        "missed": [],
+    }
+
+
+def test_metrics_hold_every_measure(tmp_path: Path) -> None:
+    samples = [picture(1, LabelledBox("cat", HERE), LabelledBox("dog", THERE)), picture(2)]
+    entries = [[Detection("cat", 0.9, HERE)], [Detection("cat", 0.8, NOWHERE)]]
+    found = evaluate(Prepared(*entries), samples, labels=LABELS, input_size=(320, 240), progress=False)
+    metrics = json.loads(write_report(found, tmp_path).read_text())
+    assert metrics["intervals"]["AP50"]["dog"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert metrics["best_thresholds"] == {
+        "cat": {"score": 0.9, "precision": 1.0, "recall": 1.0, "f1": 1.0},
+        "dog": None,
+    }
+    assert metrics["confusion"] == {
+        "score": 0.5,
+        "labels": ["cat", "dog", "background"],
+        "counts": [[1, 0, 0], [0, 0, 1], [1, 0, 0]],
+    }
+    assert {kind: error["count"] for kind, error in metrics["tide"].items() if error["count"]} == {"Bkg": 1, "Miss": 1}
+    assert metrics["tide"]["Miss"]["dAP"] == 0.5
+    assert metrics["calibration"]["error"] == pytest.approx((0.1 + 0.8) / 2)
+    assert [one["boxes"] for one in metrics["slices"]["size"]] == [0, 0, 0, 2, 0, 0]
+    assert [one["boxes"] for one in metrics["slices"]["crowding"]] == [0, 2, 0, 0]
