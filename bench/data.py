@@ -108,7 +108,8 @@ def measured(side: str, source: Path, classes: tuple[str, ...]) -> dict[str, flo
             stdout=subprocess.PIPE, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
         )  # fmt: skip
         while child.poll() is None:
-            peaks_kb.update(high_water_kb(child.pid))
+            for pid, peak_kb in high_water_kb(child.pid).items():
+                peaks_kb[pid] = max(peak_kb, peaks_kb.get(pid, 0))  # one that has just ended tells 0
             time.sleep(0.05)
         process = time.perf_counter() - begin
         printed = child.communicate()[0]

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigie.data.groups import groups_of
+from vigie.data.doctor.picture_files import PictureFile
+from vigie.data.groups import groups_of_looks
 from vigie.data.lists import PictureNames, find_lists, parts_before, parts_listed, read_lists, write_lists
 from vigie.data.manifest import Division as DivisionFacts
 from vigie.data.manifest import read_manifest
@@ -52,7 +53,7 @@ def hash_with_lists(hashed: str, root: Path, split: Split) -> str:
     return hashlib.sha256(f"{hashed}\n{listed}".encode()).hexdigest()
 
 
-def divide(root: Path, sources: Sequence[Source], split: Split, *, before: Path, progress: bool) -> Division:
+def divide(root: Path, sources: Sequence[Source], split: Split, *, before: Path) -> Division:
     """Groups of look-alikes stay together, unless lists or the records `before` tear them, which is told in the log.
 
     Records at `before` count if they are of a set of this name and of the same split: their pictures keep their parts.
@@ -62,7 +63,8 @@ def divide(root: Path, sources: Sequence[Source], split: Split, *, before: Path,
         BadSetting, BadData: what is wrong with the lists.
     """
     names = PictureNames(open_set(root).pictures)
-    groups = groups_of([source.path for source in sources], progress=progress)
+    looks = [PictureFile(str(number), fingerprint=source.fingerprint) for number, source in enumerate(sources)]
+    groups = groups_of_looks(looks)
     own = [names.own(source.path) for source in sources]
     entries = [
         Entry(name, tuple(labelled.label for labelled in source.objects), group)

@@ -18,7 +18,7 @@ from vigie.data.manifest import FILE, ClippedBox, FileFacts, Manifest, PartFacts
 from vigie.data.parts import PARTS, Part, Sample
 from vigie.data.quiet import quiet_tensorflow
 from vigie.data.shards import records_key, write_records
-from vigie.data.source import Source, read_set, read_sources, source_hash
+from vigie.data.source import Source, checked_set, read_set, source_hash
 from vigie.domain import Box
 from vigie.errors import BadData, BadSetting
 from vigie.experiment import Split
@@ -53,9 +53,9 @@ def prepare(
         BadData, BadAnnotation, BadPicture: what is wrong with the set, up to 20 problems at once; or it is too small.
     """
     _check_asked(classes, pictures_per_shard)
-    hashed = source_hash(voc)
-    sources = read_sources(voc, classes, progress=progress)
-    division = divide(voc, sources, split, before=out, progress=progress)
+    checked = checked_set(voc, classes, progress=progress)
+    hashed, sources = checked.source_hash, checked.sources
+    division = divide(voc, sources, split, before=out)
     parts = division.parts
     _check_parts(voc, division, classes)
     with whole_folder(out, marker=FILE, key=records_key(hashed, parts, classes, pictures_per_shard)) as folder:

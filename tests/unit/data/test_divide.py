@@ -23,7 +23,7 @@ MAIN = "ImageSets/Main"
 
 def divided(root: Path, before: Path, split: Split | None = None, classes: tuple[str, ...] = LABELS) -> Division:
     sources = read_sources(root, classes, progress=False)
-    return divide(root, sources, split or Split(), before=before, progress=False)
+    return divide(root, sources, split or Split(), before=before)
 
 
 def prepared(root: Path, out: Path, split: Split | None = None, classes: tuple[str, ...] = LABELS) -> Manifest:
