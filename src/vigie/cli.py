@@ -17,6 +17,7 @@ import typer
 from vigie.errors import BadSetting, Unavailable, VigieError
 from vigie.streaming.cli import app as stream_app
 from vigie.streaming.cli import predict_command
+from vigie.whole import write_whole
 
 app = typer.Typer(
     name="vigie",
@@ -100,13 +101,18 @@ def data_synth(
 
 @data_app.command("check")
 def data_check(
-    folder: Annotated[Path, typer.Argument(help="A folder with images/ and annotations/.")],
+    folder: Annotated[Path, typer.Argument(help="A folder of annotated pictures: Pascal VOC, COCO or YOLO.")],
     experiment: Annotated[
         Path | None, typer.Option(help="A YAML file: its classes and input size are checked.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one finding a line for a machine.")] = False,
     html: Annotated[Path | None, typer.Option(help="Also write a page with pictures and boxes to this file.")] = None,
-    fix: Annotated[Path | None, typer.Option(help="Also write a repaired copy of the set to this folder.")] = None,
+    fix: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write a repaired copy to this folder, as Pascal VOC whatever the set is; the set is not touched."
+        ),
+    ] = None,
 ) -> None:
     """Examine annotated pictures for all that spoils a training; exit code 1 only when there is an error.
 
@@ -133,7 +139,13 @@ def data_check(
     if fix is not None:
         done = write_repaired(data, folder, fix, classes=asked.classes if asked is not None else None)
         left_out = len(done.left_out)
-        logging.info("repaired: pictures=%d objects=%d left_out=%d copy=%s", done.pictures, done.objects, left_out, fix)
+        logging.info(
+            "repaired, as Pascal VOC: pictures=%d objects=%d left_out=%d copy=%s",
+            done.pictures,
+            done.objects,
+            left_out,
+            fix,
+        )
     if as_json:
         for found in report.findings:
             typer.echo(json.dumps(found.to_json()))
@@ -269,21 +281,33 @@ def evaluate_command(
     out: Annotated[Path, typer.Option(help="The folder for metrics.json and the figures.")],
     part: Annotated[PartName, typer.Option(help="Of prepared records.")] = PartName.TEST,
     runtime: Annotated[str | None, typer.Option(help="Of a bundle: tflite or saved_model.")] = None,
+    compare_with: Annotated[
+        Path | None, typer.Option("--compare", help="Another run or bundle, measured on the same pictures.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure a model on annotated pictures with COCO's metrics.
 
+    With `--compare` the difference stands in compare.json, with its 95 % interval and the pictures that make it.
+
     Example: `vigie evaluate models/demo --data runs/demo/data --out /tmp/report`
     """
+    from vigie.training.compare import compare
     from vigie.training.evaluation import evaluate
-    from vigie.training.measuring import detector_of, samples_of
+    from vigie.training.measuring import detector_of, input_size_of, samples_of
     from vigie.training.plots import per_class
     from vigie.training.report import write_report
 
     detector = detector_of(model, runtime=runtime)
     samples, pictures = samples_of(data, part.value)
-    evaluation = evaluate(detector, samples, labels=detector.labels, max_pictures=pictures)
+    evaluation = evaluate(
+        detector, samples, labels=detector.labels, max_pictures=pictures, input_size=input_size_of(model)
+    )
     written = write_report(evaluation, out)
+    if compare_with is not None:
+        other, (samples, pictures) = detector_of(compare_with), samples_of(data, part.value)
+        compared = compare(evaluation, evaluate(other, samples, labels=other.labels, max_pictures=pictures))
+        write_whole(out / "compare.json", json.dumps(compared.to_json(), indent=1, ensure_ascii=False) + "\n")
     if as_json:
         say(evaluation.to_json(), as_json=True)
     else:

@@ -4,7 +4,6 @@ Boxes are left, top, width, height in pixels from 0. Crowds (`iscrowd`) stand fo
 """
 
 import json
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
@@ -159,7 +158,7 @@ def _is_id(value: object) -> bool:
 def _is_place(value: object) -> bool:
     if not isinstance(value, int | float) or isinstance(value, bool):
         return False
-    return math.isfinite(value) and abs(value) <= 1_000_000
+    return abs(value) <= 1_000_000  # which NaN is not either
 
 
 def _size(image: dict[str, Any], where: str) -> tuple[int, int] | None:
@@ -187,7 +186,7 @@ def find_folder(root: Path) -> CocoFolder | None:
 
 def _looks_like_coco(path: Path) -> bool:
     """By its name, or by the word that every COCO file has near an end: a large file is not parsed for it."""
-    if path.name.startswith(("captions", "person_keypoints", "stuff_", "image_info")):
+    if not path.is_file() or path.name.startswith(("captions", "person_keypoints", "stuff_", "image_info")):
         return False
     if path.name.startswith("instances") or path.name.endswith(".coco.json"):
         return True

@@ -4,6 +4,7 @@ VOC counts pixels from 1 and includes the last one: [1, w] becomes [0, w). Label
 entities, document types and huge trees are refused.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, InvalidOperation
@@ -43,6 +44,7 @@ EXPECTED = (
     "Pascal VOC (annotations/*.xml or Annotations/*.xml with pictures in images/ or JPEGImages/, "
     "or *.xml beside their pictures)"
 )
+_DEVKIT = re.compile(r"VOCdevkit|VOC\d{4}", re.IGNORECASE)
 _MAX_BYTES = 8 << 20
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _EXACT = Context(
@@ -114,7 +116,7 @@ def find_folder(root: Path) -> VocFolder | None:
     labels_in = _only(root, ("annotations",))
     annotations = _label_files(labels_in) if labels_in else ()
     if labels_in is None or not annotations:
-        return _beside(root)
+        return _beside(root) or _devkit(root)
     pictures_folder = _only(root, ("images", "jpegimages"))
     if pictures_folder is None:
         raise BadData(
@@ -128,6 +130,15 @@ def find_folder(root: Path) -> VocFolder | None:
             f"it holds {content_of(pictures_folder)}"
         )
     return VocFolder(root, annotations, pictures, labels_in, pictures_folder)
+
+
+def _devkit(root: Path) -> VocFolder | None:
+    """The set in `VOCdevkit/VOC2012/`, as the archives of the Pascal VOC challenges unpack."""
+    places = [path for path in subfolders(root) if _DEVKIT.fullmatch(path.name)]
+    found = [nested for path in places if (nested := find_folder(path)) is not None]
+    if len(found) > 1:
+        raise BadData(f"{root}: holds several sets: {', '.join(str(one.root) for one in found)}; name one of them")
+    return found[0] if found else None
 
 
 def _beside(root: Path) -> VocFolder | None:

@@ -19,6 +19,7 @@ from vigie.pictures import Picture
 
 EXPECTED = "YOLO (images/ and labels/*.txt with data.yaml or classes.txt)"
 _MAX_BYTES = 8 << 20
+_MOST_DIGITS = 9
 _SLACK = 0.01  # tools write 1.000002
 _CLASSES = "classes.txt"  # LabelImg puts it among the label files
 _DEPTH = 1  # images/train/ and labels/train/
@@ -145,7 +146,7 @@ def _text(path: Path) -> str:
 def _names_of(text: str, path: Path) -> object:
     try:
         content = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that no calendar has
         raise BadAnnotation(f"{path}: is no YAML: {' '.join(str(error).split())}") from error
     return content.get("names") if isinstance(content, dict) else content
 
@@ -153,9 +154,10 @@ def _names_of(text: str, path: Path) -> object:
 def _row(fields: list[str], where: str, classes: tuple[str, ...]) -> tuple[str, tuple[float, float, float, float]]:
     if len(fields) != 5:
         raise BadAnnotation(f"{where}: expected `class x y width height`, found {len(fields)} values; correct the line")
-    if not fields[0].isdecimal() or int(fields[0]) >= len(classes):
+    if not fields[0].isdecimal() or len(fields[0]) > _MOST_DIGITS or int(fields[0]) >= len(classes):
         raise BadAnnotation(
-            f"{where}: the class is {fields[0]!r}; there are {len(classes)}, counted from 0: {', '.join(classes[:20])}"
+            f"{where}: the class is {fields[0]!r:.40}; there are {len(classes)}, counted from 0: "
+            f"{', '.join(classes[:20])}"
         )
     try:
         x, y, width, height = map(float, fields[1:])

@@ -95,6 +95,7 @@ def spoilt(where: str, number: int, **changes: object) -> dict[str, list[dict[st
         (spoilt("annotations", 0, bbox=[1, 2, 3]), r"object 1: 'bbox' is \[1, 2, 3\], expected \[left, top"),
         (spoilt("annotations", 0, bbox=[1, 2, float("nan"), 3]), "object 1: 'bbox' is"),
         (spoilt("annotations", 0, bbox=[1, 2, "3", 3]), "object 1: 'bbox' is"),
+        (spoilt("annotations", 0, bbox=[1, 2, 10**400, 3]), "object 1: 'bbox' is"),
         (spoilt("annotations", 0, bbox=[1, 2, 0, 3]), "a box without an area"),
         (spoilt("annotations", 0, bbox=[1, 2, 5, -3]), "a box without an area"),
     ],

@@ -237,6 +237,21 @@ def test_the_folders_of_each_layout_are_taken_as_they_are_spelt_on_disk(
     assert folder.files == (tmp_path / labels / "a.xml", tmp_path / pictures / "a.jpg")
 
 
+@pytest.mark.parametrize("above", ["VOCdevkit/VOC2012", "VOC2007"])
+def test_the_archives_of_the_challenges_are_taken_as_they_unpack(tmp_path: Path, above: str) -> None:
+    inside = tmp_path / above
+    inside.mkdir(parents=True)
+    data_set(inside, ["a.jpg"], ["a.xml"])
+    folder = open_folder(tmp_path)
+    assert folder.root == inside
+    assert folder.names == ("a.xml",)
+    other = inside.with_name("VOC2010")
+    other.mkdir()
+    data_set(other, ["a.jpg"], ["a.xml"])
+    with pytest.raises(BadData, match=r"holds several sets: .*; name one of them"):
+        open_folder(tmp_path)
+
+
 def test_label_files_beside_their_pictures_are_found_here_and_one_level_below(tmp_path: Path) -> None:
     for name in ("one.xml", "one.jpg", "door/two.xml", "door/two.png", "yard/two.xml", "yard/two.png"):
         path = tmp_path / name

@@ -72,6 +72,7 @@ def test_a_set_in_parts_is_read_whole(tmp_path: Path, layout: str) -> None:
         ("1 .1 .1 .2 .2 .3 .3", "found 7 values"),
         ("2 .5 .5 .2 .2", "the class is '2'; there are 2, counted from 0: cat, dog"),
         ("-1 .5 .5 .2 .2", "the class is '-1'"),
+        ("9" * 5000 + " .5 .5 .2 .2", "the class is '9999"),
         ("dog .5 .5 .2 .2", "the class is 'dog'"),
         ("1 .5 .5 .2 wide", "are not four numbers"),
         ("1 100 40 .2 .2", "are no shares"),
@@ -94,6 +95,7 @@ def test_what_is_wrong_with_a_line_is_named_with_its_number(tmp_path: Path, line
         ("names: [cat, 3]", "expected the names of the classes from 0 on"),
         ("names: [cat, cat]", "the class 'cat' stands there twice"),
         ("names: [cat", "is no YAML"),
+        ("names: 2020-99-99", "is no YAML"),
         ("names: !!python/object/apply:os.getcwd []", "is no YAML"),
     ],
 )
