@@ -1,8 +1,9 @@
 """Which picture is in which part, as lists: Pascal VOC's ImageSets/Main, or a CSV of filename and part."""
 
 import csv
+import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -35,13 +36,19 @@ class PictureNames:
         """`pictures` as of a set: by their path from its folder of pictures."""
         self._found: dict[str, list[Path]] = defaultdict(list)
         stems = Counter(_stem(key) for key in pictures)
-        self._own = {path: key if stems[_stem(key)] > 1 else _stem(key) for key, path in pictures.items()}
+        around = _folder_of_all(pictures)
+        self._own = {
+            path: (key if stems[_stem(key)] > 1 else _stem(key)).removeprefix(around) for key, path in pictures.items()
+        }
         for key, path in pictures.items():
             for name in {*_ends(key), *_ends(_stem(key))}:
                 self._found[name].append(path)
 
     def own(self, picture: Path) -> str:
-        """The picture's name in a list: its path without the ending, or with it where two differ in the ending."""
+        """The picture's name in a list: its path without the folders around all pictures and without the ending.
+
+        The ending stays where two pictures differ in nothing else.
+        """
         return self._own[picture]
 
     def find(self, name: str) -> list[Path]:
@@ -52,6 +59,13 @@ class PictureNames:
 
 def _stem(key: str) -> str:
     return key.removesuffix(PurePosixPath(key).suffix)
+
+
+def _folder_of_all(keys: Iterable[str]) -> str:
+    """With its slash; empty where the pictures lie in several. So a set has the same names in every format."""
+    folders = {PurePosixPath(key).parent.as_posix() for key in keys}
+    common = posixpath.commonpath(folders) if folders else ""
+    return "" if common in ("", ".") else f"{common}/"
 
 
 def _ends(name: str) -> list[str]:

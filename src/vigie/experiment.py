@@ -86,7 +86,7 @@ class Augmentation(_Section):
     crop_min_overlaps: tuple[float, ...] = Field(
         default=(0.1, 0.3, 0.5, 0.7, 0.9),
         min_length=1,
-        description="share of an object that the crop has to show, one is drawn",
+        description="share of an object to show, one is drawn",
     )
     scale: Chance = Field(default=1.0, description="smaller or larger")
     scale_min: float = Field(default=0.8, gt=0, le=1)
