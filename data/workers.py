@@ -25,7 +25,7 @@ _SERVE = "import sys; sys.path[:] = {path!r}; from vigie.data.workers import ser
 
 def cores() -> int:
     """How many this process may use."""
-    return len(os.sched_getaffinity(0))
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS has none
 
 
 class Workers:
