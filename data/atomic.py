@@ -1,6 +1,7 @@
 """Folders that appear whole or not at all."""
 
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vigie.errors import BadData, Unavailable
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -76,7 +79,7 @@ def _locked(folder: Path) -> int | None:
         # Another process may have removed the folder before it was held.
         if os.fstat(held).st_ino == folder.stat().st_ino:
             return held
-    except OSError:
-        pass
+    except OSError as error:  # held by another process, or gone
+        logger.debug("not held: folder=%s reason=%s", folder, error.strerror)
     os.close(held)
     return None

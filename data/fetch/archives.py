@@ -49,8 +49,10 @@ def unpack_archive(archive: Path, folder: Path, *, name: str, limits: Limits) ->
             _unzip(archive, folder, name, room)
         else:
             _untar(archive, folder, name, room)
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, NotImplementedError) as error:
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
         raise BadData(f"{name}: the archive is damaged or cut short ({error}); get a whole copy of it") from error
+    except NotImplementedError as error:  # zipfile's word for a compression or an encryption that it lacks
+        raise BadData(f"{name}: is packed in a way that cannot be read here ({error}); pack it again as zip") from error
     except OSError as error:
         # bz2 and gzip tell damage as an OSError without a number.
         told = error.strerror or str(error)
