@@ -74,7 +74,7 @@ def run_training(
     inputs = TrainingInputs(
         train_files, schedule.batch, schedule.seed, experiment.augmentation, experiment.balance, factors
     )
-    if schedule.initial_weights and not begin:
+    if schedule.init and not begin:
         set_initial_weights(params.task, experiment)
     strategy = tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_physical_devices("GPU") else "/cpu:0")
     task = DetectorTask(
@@ -105,7 +105,7 @@ def run_training(
 
 def set_initial_weights(task: Any, experiment: Experiment) -> None:
     """Backbone and pyramid, and the head as well when it has the same classes and anchors."""
-    named = experiment.training.initial_weights or ""
+    named = experiment.training.init or ""
     checkpoint = _initial_checkpoint(project_root() / named, named)
     task.init_checkpoint = str(checkpoint)
     outputs = experiment.model.anchors.per_cell * (len(experiment.classes) + 1)
@@ -123,4 +123,4 @@ def _initial_checkpoint(path: Path, named: str) -> Path:
     if path.with_name(path.name + ".index").is_file():
         return path
     what = "holds no checkpoint" if path.exists() else "does not exist"
-    raise BadSetting(f"training.initial_weights: {named} {what}; name a trained run or a checkpoint folder, or none")
+    raise BadSetting(f"training.init: {named} {what}; name a trained run or a checkpoint folder, or none")

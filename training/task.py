@@ -88,6 +88,6 @@ class DetectorTask(RetinaNetTask):  # type: ignore[misc]  # Model Garden has no 
             super().initialize(model)
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise BadSetting(
-                f"training.initial_weights: {self.task_config.init_checkpoint} does not fit this model "
+                f"training.init: {self.task_config.init_checkpoint} does not fit this model "
                 f"({str(error).splitlines()[0]}); the width, the filters and the head's convolutions must be the same"
             ) from error

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -24,24 +24,103 @@ class ModelSpec(_Section):
 
     input_width: int = Field(default=320, ge=64, le=1536, multiple_of=32, description="pixels")
     input_height: int = Field(default=320, ge=64, le=1536, multiple_of=32, description="pixels")
+    resize: Literal["stretch", "letterbox"] = Field(
+        default="stretch", description="letterbox keeps the aspect ratio and fills the rest with grey"
+    )
     backbone_width: float = Field(default=1.0, ge=0.35, le=1.4, description="MobileNetV2's width multiplier, alpha")
     fpn_filters: int = Field(default=128, ge=16, le=256)
     head_convs: int = Field(default=4, ge=1, le=6)
     anchors: AnchorSpec = AnchorSpec()
 
 
+NetworkPart = Literal["backbone", "fpn", "head"]
+
+
+class Assignment(_Section):
+    """Which anchors answer for an object."""
+
+    method: Literal["iou", "atss"] = Field(
+        default="iou", description="iou: by thresholds; atss: adaptive (Zhang et al. 2020, arXiv:1912.02424)"
+    )
+    positive_iou: float = Field(default=0.5, gt=0, lt=1, description="of iou: an anchor that overlaps more is positive")
+    negative_iou: float = Field(default=0.5, gt=0, lt=1, description="of iou: less is background, between is ignored")
+    atss_candidates: int = Field(default=9, ge=1, description="nearest anchors a level that are looked at")
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.negative_iou > self.positive_iou:
+            raise ValueError(f"negative_iou {self.negative_iou} is above positive_iou {self.positive_iou}")
+        return self
+
+
+class Loss(_Section):
+    """What is minimised: classification + box_weight * box."""
+
+    classification: Literal["focal", "varifocal"] = Field(
+        default="focal", description="varifocal: Zhang et al. 2021, arXiv:2008.13367"
+    )
+    focal_alpha: float = Field(default=0.25, gt=0, lt=1)
+    focal_gamma: float = Field(default=2.0, ge=0)
+    varifocal_alpha: float = Field(default=0.75, gt=0)
+    varifocal_gamma: float = Field(default=2.0, ge=0)
+    box: Literal["huber", "giou", "diou"] = Field(
+        default="huber", description="giou: arXiv:1902.09630; diou: arXiv:1911.08287"
+    )
+    huber_delta: float = Field(default=1.0, gt=0)
+    box_weight: float = Field(default=1.0, gt=0)
+
+
 class Schedule(_Section):
-    """How long and how fast it learns."""
+    """What it starts from, how long and how fast it learns."""
 
     steps: int = Field(ge=1)
-    batch: int = Field(default=8, ge=1, description="pictures a step")
-    learning_rate: float = Field(default=0.003, gt=0, description="Adam's peak; it falls to 0 as a cosine")
+    batch: int = Field(default=8, ge=1, description="pictures a step, of all devices together")
+    init: str | None = Field(
+        default=None,
+        description="imagenet (MobileNetV2's weights, downloaded by Keras), a .h5 file of them, a run, or a checkpoint "
+        "folder; none: from scratch",
+    )
+    init_parts: tuple[NetworkPart, ...] | None = Field(
+        default=None,
+        description="which must be loaded whole; none: of .h5 weights the backbone, of a checkpoint backbone and fpn, "
+        "and the head where it fits",
+    )
+    frozen: tuple[NetworkPart, ...] = Field(default=(), description="which keep their weights")
+    optimizer: Literal["adam", "sgd"] = Field(default="adam", description="sgd with Nesterov momentum .9")
+    learning_rate: float = Field(default=0.003, gt=0, description="the peak; it falls to 0 as a cosine")
+    rates: dict[NetworkPart, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="factors of the learning rate, such as {backbone: 0.1}"
+    )
     warmup_steps: int = Field(default=100, ge=0)
-    initial_weights: str | None = Field(
-        default=None, description="a run or a checkpoint folder to start from; none: from scratch"
+    weight_decay: float = Field(default=0.0, ge=0, description="decoupled, of kernels only")
+    clip_norm: float | None = Field(default=None, gt=0, description="of all gradients together; none: not clipped")
+    ema_decay: float = Field(
+        default=0.0, ge=0, lt=1, description="of averaged weights, which are then validated and exported; 0: off"
     )
     checkpoint_every: int = Field(default=300, ge=1, description="steps")
+    validate_every: int | None = Field(default=None, ge=1, description="steps; none: at every checkpoint")
+    patience: int = Field(default=0, ge=0, description="validations without a better mAP before it stops; 0: never")
+    max_loss: float = Field(default=1000.0, gt=0, description="above it, as at NaN, it goes back to a checkpoint")
+    rollbacks: int = Field(default=3, ge=0, description="how often, each time with half the rate, before it gives up")
     seed: int = 1
+
+    @model_validator(mode="after")
+    def _something_learns(self) -> Self:
+        if set(self.frozen) == set(get_args(NetworkPart)):
+            raise ValueError("frozen: all parts are frozen, nothing could learn")
+        return self
+
+
+class Hardware(_Section):
+    """What it is trained on. None of it changes what is learnt, so a training goes on on other hardware."""
+
+    strategy: Literal["auto", "one", "mirrored", "multi_worker"] = Field(
+        default="auto",
+        description="auto: all GPUs that there are, else the processor; multi_worker: as TF_CONFIG says",
+    )
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
+        default="auto", description="auto: mixed_float16 on a GPU, else float32"
+    )
 
 
 class Split(_Section):
@@ -101,13 +180,16 @@ class Augmentation(_Section):
 
 
 class Experiment(_Section):
-    """Classes, model, schedule, split, balance and augmentation. Frozen; `overridden` makes another."""
+    """All that a person chooses about a training. Frozen; `overridden` makes another."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     data: Literal["synthetic"] | None = Field(default=None, description="the set to draw where none is given")
     classes: tuple[Label, ...] = Field(min_length=1, description="in the order of the model's outputs")
     model: ModelSpec = ModelSpec()
+    assignment: Assignment = Assignment()
+    loss: Loss = Loss()
     training: Schedule
+    hardware: Hardware = Hardware()
     split: Split = Split()
     balance: Balance = Balance()
     augmentation: Augmentation = Augmentation()

@@ -82,7 +82,8 @@ class Run:
 
     def training_key(self, data_key: str) -> str:
         """Names everything that the weights depend on."""
-        return _digest(data_key, self.experiment.digest("classes", "model", "training", "balance", "augmentation"))
+        sections = ("classes", "model", "assignment", "loss", "training", "balance", "augmentation")
+        return _digest(data_key, self.experiment.digest(*sections))
 
 
 def _digest(*parts: str) -> str:

@@ -150,7 +150,7 @@ def test_a_training_starts_from_another_runs_weights(
     from vigie.training.task import DetectorTask
 
     values = yaml.safe_load((trained_run.folder / "experiment.yaml").read_text())
-    values["training"]["initial_weights"] = str(trained_run.folder)
+    values["training"]["init"] = str(trained_run.folder)
     values["classes"] = classes
     (tmp_path / "next.yaml").write_text(yaml.safe_dump(values))
     experiment = load_experiment(tmp_path / "next.yaml")
@@ -175,7 +175,7 @@ def test_starting_weights_of_another_width_are_refused(trained_run: Run, tmp_pat
     from vigie.training.task import DetectorTask
 
     values = yaml.safe_load((trained_run.folder / "experiment.yaml").read_text())
-    values["training"]["initial_weights"] = str(trained_run.checkpoints)
+    values["training"]["init"] = str(trained_run.checkpoints)
     values["model"]["backbone_width"] = 1.0
     (tmp_path / "next.yaml").write_text(yaml.safe_dump(values))
     experiment = load_experiment(tmp_path / "next.yaml")
@@ -184,5 +184,5 @@ def test_starting_weights_of_another_width_are_refused(trained_run: Run, tmp_pat
     task = DetectorTask(config, kept_steps=1)
     model = task.build_model()
     model(np.zeros((1, 64, 96, 3), np.float32), training=False)
-    with pytest.raises(BadSetting, match=r"training\.initial_weights: .*ckpt-20 does not fit this model"):
+    with pytest.raises(BadSetting, match=r"training\.init: .*ckpt-20 does not fit this model"):
         task.initialize(model)

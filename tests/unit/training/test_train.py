@@ -108,8 +108,8 @@ def test_a_loss_that_is_no_number_ends_the_training_before_it_is_saved(tiny_run:
     ("where", "what"), [("runs/absent", "does not exist"), ("config", "holds no checkpoint")], ids=["absent", "empty"]
 )
 def test_initial_weights_that_are_not_there_are_named(tiny_run: Run, copied: CopyRun, where: str, what: str) -> None:
-    run = copied(tiny_run, {"training": {"initial_weights": where}})
-    with pytest.raises(BadSetting, match=rf"training\.initial_weights: {where} {what}"):
+    run = copied(tiny_run, {"training": {"init": where}})
+    with pytest.raises(BadSetting, match=rf"training\.init: {where} {what}"):
         train(run, progress=False)
 
 
