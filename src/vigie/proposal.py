@@ -90,7 +90,7 @@ def _commented(values: dict[str, Any], reasons: dict[str, str], within: str) -> 
                 reasons[path], _WIDTH, initial_indent=marker, subsequent_indent=marker,
                 break_long_words=False, break_on_hyphens=False,
             )  # fmt: skip
-        if isinstance(value, dict):
+        if isinstance(value, dict) and value:
             lines += [f"{indent}{name}:", *_commented(value, reasons, f"{path}.")]
         else:
             lines += [indent + line for line in _field(name, value).splitlines()]
