@@ -1,24 +1,40 @@
-"""Figures and tables for notebooks and reports. Figures stand alone: pyplot keeps none of them."""
+"""Figures and tables for notebooks and reports. Figures stand alone: pyplot keeps none of them.
+
+Those of an evaluation are in `vigie.training.figures`, and all of them are reached from here.
+"""
 
 from collections.abc import Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from vigie.data.parts import Sample
 from vigie.domain import Detection
-from vigie.drawing import colour_of, draw
+from vigie.drawing import draw
 from vigie.runs import Run
-from vigie.training.coco import RECALLS
 from vigie.training.evaluation import Evaluation
+from vigie.training.figures.bars import by_slice, comparison, error_kinds, intervals
+from vigie.training.figures.curves import calibration, f1_curves, precision_recall
+from vigie.training.figures.matrix import confusion
+from vigie.training.figures.style import BLUE, GREEN, INK, ORANGE, SMALL, dress, named
 from vigie.training.losses import LOSSES_FILE, read_losses
 
-_INK, _GRID = "#30343b", "#e3e6ea"
-_LOSSES = {"total": "#0072b2", "class": "#d55e00", "box": "#009e73"}
-_PALEST = 0.55  # of a line, as luminance
+__all__ = [
+    "by_slice",
+    "calibration",
+    "comparison",
+    "confusion",
+    "error_kinds",
+    "f1_curves",
+    "gallery",
+    "intervals",
+    "loss_curve",
+    "per_class",
+    "precision_recall",
+]
+
+_LOSSES = {"total": BLUE, "class": ORANGE, "box": GREEN}
 _SMOOTHED_STEPS = 20
 
 
@@ -29,24 +45,6 @@ def per_class(evaluation: Evaluation) -> pd.DataFrame:
     rows["mean"] = (evaluation.coco["mAP"], evaluation.coco["mAP50"], total)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["AP", "AP50", "count"])
     return table.astype({"AP": float, "AP50": float}).rename_axis("label")
-
-
-def precision_recall(evaluation: Evaluation) -> Figure:
-    """Precision over recall of every label that has true boxes, at IoU .5."""
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-    axes = figure.add_subplot()
-    labels = list(evaluation.per_class)
-    for label, found in evaluation.per_class.items():
-        if found.count:
-            name = f"{label}   AP50 {found.ap50:.3f}   ({found.count} boxes)"
-            axes.plot(RECALLS, found.precision_50, color=_line_colour(label, labels), linewidth=2, label=name)
-    axes.set(xlim=(0, 1.01), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
-    mean = evaluation.coco["mAP50"]
-    heading = "no true boxes" if mean is None else f"mAP50 {mean:.3f}"
-    _dress(axes, f"Precision and recall at IoU .5: {heading}, {evaluation.pictures} pictures")
-    if axes.lines:
-        axes.legend(loc="lower left", frameon=False, labelcolor=_INK)
-    return figure
 
 
 def loss_curve(run: Run) -> Figure:
@@ -64,8 +62,8 @@ def loss_curve(run: Run) -> Figure:
         axes.plot(losses["step"], smooth, color=colour, linewidth=2, label=f"{name}   {smooth.iloc[-1]:.3f}")
     axes.set(xlabel="step", ylabel="loss", xlim=(0, max(int(losses["step"].max()), 1)))
     axes.set_ylim(0, 1.05 * float(np.nanpercentile(losses["total"], 99)) or 1)
-    _dress(axes, f"Losses of {run.name}, and their mean over {_SMOOTHED_STEPS} steps")
-    axes.legend(frameon=False, labelcolor=_INK)
+    dress(axes, f"Losses of {run.name}, and their mean over {_SMOOTHED_STEPS} steps")
+    axes.legend(frameon=False, labelcolor=INK)
     return figure
 
 
@@ -81,23 +79,5 @@ def gallery(
         axes.set_axis_off()
     for axes, sample, found in zip(grid, samples, detections, strict=False):
         axes.imshow(draw(sample.picture.rgb(), [*sample.objects, *found], labels))
-        axes.set_title(sample.filename, fontsize=8, color=_INK)
+        axes.set_title(named(sample.filename, 40), fontsize=SMALL, color=INK)
     return figure
-
-
-def _line_colour(label: str, labels: Sequence[str]) -> tuple[float, ...]:
-    """The label's colour on pictures, darkened where it would be too pale on white paper."""
-    colour = np.array(colour_of(label, labels)) / 255
-    luminance = float(colour @ (0.2126, 0.7152, 0.0722))
-    return tuple(colour * min(1.0, _PALEST / luminance))
-
-
-def _dress(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc="left", color=_INK, fontsize=mpl.rcParams["axes.labelsize"], pad=10)
-    axes.grid(color=_GRID, linewidth=0.8)
-    axes.set_axisbelow(True)
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(_GRID)
-    axes.tick_params(colors=_INK, length=0)

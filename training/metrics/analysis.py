@@ -4,16 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from vigie.training.metrics.bootstrap import RESAMPLES, Bootstrap, Interval, bootstrap
 from vigie.training.metrics.calibration import Calibration, calibration
 from vigie.training.metrics.confusion import Confusion, confusion
 from vigie.training.metrics.matching import LabelMatches, PictureResult
 from vigie.training.metrics.slices import Size, SliceNumbers, by_crowding, by_size
-from vigie.training.metrics.thresholds import ThresholdCurve, threshold_curve
+from vigie.training.metrics.thresholds import THRESHOLDS, ThresholdCurve, threshold_curve
 from vigie.training.metrics.tide import Tide, tide
 from vigie.training.metrics.verdicts import PictureVerdicts
 
 _DIGITS = 6
+_CURVE_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,12 @@ class Analysis:
                 "best_thresholds": {
                     label: None if curve is None or (best := curve.best()) is None else asdict(best)
                     for label, curve in self.thresholds.items()
+                },
+                "thresholds": {
+                    "score": THRESHOLDS.tolist(),
+                    "per_class": {
+                        label: None if curve is None else _curve(curve) for label, curve in self.thresholds.items()
+                    },
                 },
                 "confusion": {
                     "score": self.confusion.score,
@@ -94,6 +103,13 @@ def rounded(values: Any) -> Any:
 
 def _interval(found: Interval | None) -> dict[str, float] | None:
     return None if found is None else asdict(found)
+
+
+def _curve(found: ThresholdCurve) -> dict[str, list[float | None]]:
+    """At each of THRESHOLDS, however many scores there are; precision is None where nothing reaches it."""
+    precision, recall, f1 = (values.round(_CURVE_DIGITS) for values in found.sampled())
+    known = [None if np.isnan(value) else float(value) for value in precision]
+    return {"precision": known, "recall": recall.tolist(), "f1": f1.tolist()}
 
 
 def _tide(found: Tide) -> dict[str, Any]:

@@ -10,6 +10,9 @@ import numpy as np
 
 from vigie.training.metrics.matching import IOU_50, Floats, LabelMatches
 
+THRESHOLDS: Floats = np.arange(101) / 100
+"""Where curves are drawn and written: 0, .01 ... 1."""
+
 
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
@@ -43,6 +46,12 @@ class ThresholdCurve:
             return OperatingPoint(score, 1.0, 0.0, 0.0)
         point = self._point(counted - 1)
         return OperatingPoint(score, point.precision, point.recall, point.f1)
+
+    def sampled(self) -> tuple[Floats, Floats, Floats]:
+        """Precision, recall and F1 at each of THRESHOLDS; precision is NaN where nothing reaches the threshold."""
+        counted = np.searchsorted(-self.score, -THRESHOLDS, side="right")
+        precision = np.append(np.nan, self.precision)[counted]
+        return precision, np.append(0.0, self.recall)[counted], np.append(0.0, self.f1)[counted]
 
     def _point(self, place: int) -> OperatingPoint:
         values = (self.score[place], self.precision[place], self.recall[place], self.f1[place])

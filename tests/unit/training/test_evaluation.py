@@ -218,6 +218,11 @@ def test_metrics_hold_every_measure(tmp_path: Path) -> None:
         "cat": {"score": 0.9, "precision": 1.0, "recall": 1.0, "f1": 1.0},
         "dog": None,
     }
+    curves = metrics["thresholds"]
+    assert (curves["score"][:3], len(curves["score"])) == ([0.0, 0.01, 0.02], 101)
+    assert curves["per_class"]["cat"]["precision"] == [0.5] * 81 + [1.0] * 10 + [None] * 10
+    assert curves["per_class"]["cat"]["recall"] == [1.0] * 91 + [0.0] * 10
+    assert curves["per_class"]["dog"]["f1"] == [0.0] * 101
     assert metrics["confusion"] == {
         "score": 0.5,
         "labels": ["cat", "dog", "background"],

@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 
 from vigie.domain import Box, Detection, LabelledBox
 from vigie.training.metrics.matching import PictureResult, match
-from vigie.training.metrics.thresholds import OperatingPoint, ThresholdCurve, threshold_curve
+from vigie.training.metrics.thresholds import THRESHOLDS, OperatingPoint, ThresholdCurve, threshold_curve
 
 HERE, THERE, NOWHERE = Box(0, 0, 50, 50), Box(100, 0, 150, 50), Box(300, 300, 350, 350)
 
@@ -46,3 +47,14 @@ def test_where_nothing_is_right_there_is_no_best_threshold() -> None:
 
 def test_without_true_boxes_there_is_no_curve() -> None:
     assert curve([], [(0.9, HERE)]) is None
+
+
+def test_a_curve_is_sampled_at_every_hundredth_as_it_stands_there() -> None:
+    found = curve([HERE, THERE], [(0.9, HERE), (0.41, NOWHERE), (0.405, THERE)])
+    assert found is not None
+    precision, recall, f1 = found.sampled()
+    for place, threshold in enumerate(THRESHOLDS):
+        at = found.at(threshold)
+        assert (recall[place], f1[place]) == (at.recall, at.f1)
+        assert precision[place] == at.precision if threshold <= 0.9 else np.isnan(precision[place])
+    assert (THRESHOLDS[41], recall[40], recall[41], precision[41]) == (0.41, 1.0, 0.5, 0.5)

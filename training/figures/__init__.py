@@ -1,0 +1,1 @@
+"""What an evaluation looks like: one function a figure, collected in `vigie.training.plots`."""
