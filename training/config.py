@@ -1,7 +1,6 @@
 """An experiment in the words of Model Garden: SSD MobileNet V2 FPNLite as its RetinaNet.
 
-The numbers that the experiment does not hold are those of `ssd_mobilenet_v2_fpnlite_320x320` in the TensorFlow
-detection zoo: focal loss .25 and 2, Huber loss with delta 1, box code weights 10, 10, 5, 5.
+The box code weights, 10, 10, 5, 5, are those of `ssd_mobilenet_v2_fpnlite_320x320` in the TensorFlow detection zoo.
 """
 
 from collections.abc import Sequence
@@ -38,7 +37,7 @@ def decoder(experiment: Experiment, *, score_threshold: float = 0.5) -> Decoder:
 
 def task_config(experiment: Experiment) -> retinanet.RetinaNetTask:
     """The model and its losses, without data."""
-    model, anchors = experiment.model, experiment.model.anchors
+    model, anchors, loss = experiment.model, experiment.model.anchors, experiment.loss
     return retinanet.RetinaNetTask(
         model=retinanet.RetinaNet(
             num_classes=len(experiment.classes) + 1,  # column 0 is background
@@ -65,7 +64,12 @@ def task_config(experiment: Experiment) -> retinanet.RetinaNetTask:
                 activation="relu6", use_sync_bn=False, norm_momentum=_BATCH_NORM_MOMENTUM
             ),
         ),
-        losses=retinanet.Losses(focal_loss_alpha=0.25, focal_loss_gamma=2.0, huber_loss_delta=1.0, box_loss_weight=1),
+        losses=retinanet.Losses(
+            focal_loss_alpha=loss.focal_alpha,
+            focal_loss_gamma=loss.focal_gamma,
+            huber_loss_delta=loss.huber_delta,
+            box_loss_weight=loss.box_weight,
+        ),
         annotation_file=None,
         use_coco_metrics=True,
         allow_image_summary=True,

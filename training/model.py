@@ -4,9 +4,8 @@ from pathlib import Path
 
 import tensorflow as tf
 import tf_keras
-from official.vision.modeling import backbones, decoders  # noqa: F401 - registers MobileNet and FPN
+from official.vision.modeling import backbones, decoders, factory
 from official.vision.ops import preprocess_ops
-from official.vision.tasks.retinanet import RetinaNetTask
 
 from vigie.errors import BadRun
 from vigie.experiment import Experiment
@@ -19,6 +18,45 @@ PIXEL_STD_RGB: tuple[float, float, float] = preprocess_ops.STDDEV_RGB
 
 RAW_BOXES = "raw_boxes"
 SCORES = "scores"
+
+
+def build_network(experiment: Experiment) -> tf_keras.Model:
+    """Model Garden's RetinaNet of this experiment, with all its variables, untrained.
+
+    In: normalised RGB, B x height x width x 3. Out: `cls_outputs` and `box_outputs`, by level ("3" and so on) B x rows
+    x columns x (anchors a cell * (classes + 1)) logits, column 0 is background, and B x rows x columns x (anchors a
+    cell * 4). Its parts are `backbone`, `decoder` (the feature pyramid) and `head`.
+
+    MobileNetV2's last convolution, from 320 to 1280 channels, feeds a classifier of pictures and nothing here: the
+    backbone ends before it, with 51 convolutions. All else has the names in a checkpoint that Model Garden gives it.
+    """
+    config = task_config(experiment).model
+    pixels = tf_keras.layers.InputSpec(shape=[None, *config.input_size])
+    whole = backbones.factory.build_backbone(pixels, config.backbone, config.norm_activation)
+    backbone = tf_keras.Model(
+        whole.inputs, {level: whole.output[level] for level in whole.output_specs}, name="backbone"
+    )
+    pyramid = decoders.factory.build_decoder(whole.output_specs, config)
+    network = factory.build_retinanet(pixels, config, backbone=backbone, decoder=pyramid)
+    network(tf.zeros((1, *config.input_size)), training=False)
+    return network
+
+
+def inference_model(
+    experiment: Experiment, network: tf_keras.Model, *, normalised_input: bool = False
+) -> tf_keras.Model:
+    """A network for inference, as `raw_model` says; the two share their weights, also those that come later."""
+    spec = experiment.model
+    pixels = tf_keras.Input((spec.input_height, spec.input_width, 3), dtype=tf.float32, name="pixels")
+    normalised = pixels if normalised_input else (pixels - PIXEL_MEAN_RGB) / PIXEL_STD_RGB
+    scores, boxes, _ = network.head(network.decoder(network.backbone(normalised, training=False)))
+    levels = [str(level) for level in range(spec.anchors.min_level, spec.anchors.max_level + 1)]
+    classes = len(experiment.classes) + 1
+    outputs = {
+        RAW_BOXES: tf.concat([_flat(boxes[level], 4) for level in levels], axis=1, name=RAW_BOXES),
+        SCORES: tf.sigmoid(tf.concat([_flat(scores[level], classes) for level in levels], axis=1))[..., 1:],
+    }
+    return tf_keras.Model(pixels, outputs, name="detector")
 
 
 def raw_model(experiment: Experiment, weights: Path, *, normalised_input: bool = False) -> tf_keras.Model:
@@ -34,18 +72,7 @@ def raw_model(experiment: Experiment, weights: Path, *, normalised_input: bool =
     Raises:
         BadRun: no checkpoint there, or one of another model.
     """
-    trained = _restored(experiment, weights)
-    spec = experiment.model
-    pixels = tf_keras.Input((spec.input_height, spec.input_width, 3), dtype=tf.float32, name="pixels")
-    normalised = pixels if normalised_input else (pixels - PIXEL_MEAN_RGB) / PIXEL_STD_RGB
-    scores, boxes, _ = trained.head(trained.decoder(trained.backbone(normalised, training=False)))
-    levels = [str(level) for level in range(spec.anchors.min_level, spec.anchors.max_level + 1)]
-    classes = len(experiment.classes) + 1
-    outputs = {
-        RAW_BOXES: tf.concat([_flat(boxes[level], 4) for level in levels], axis=1, name=RAW_BOXES),
-        SCORES: tf.sigmoid(tf.concat([_flat(scores[level], classes) for level in levels], axis=1))[..., 1:],
-    }
-    return tf_keras.Model(pixels, outputs, name="detector")
+    return inference_model(experiment, _restored(experiment, weights), normalised_input=normalised_input)
 
 
 def newest_checkpoint(weights: Path) -> Path:
@@ -65,8 +92,7 @@ def newest_checkpoint(weights: Path) -> Path:
 def _restored(experiment: Experiment, weights: Path) -> tf_keras.Model:
     checkpoint = newest_checkpoint(weights)
     spec = experiment.model
-    model = RetinaNetTask(task_config(experiment)).build_model()
-    model(tf.zeros((1, spec.input_height, spec.input_width, 3)), training=False)
+    model = build_network(experiment)
     try:
         status = tf.train.Checkpoint(model=model).read(str(checkpoint))
         status.expect_partial().assert_existing_objects_matched()

@@ -35,6 +35,25 @@ def model_gardens_own(run: Run) -> Any:
     return model
 
 
+def test_the_network_is_model_gardens_without_the_layer_that_nothing_reads(trained_run: Run) -> None:
+    import tensorflow as tf
+
+    from vigie.training.model import build_network
+
+    theirs, ours = model_gardens_own(trained_run), build_network(trained_run.experiment)
+    saved = tf.train.Checkpoint(model=theirs).save(str(trained_run.folder / "whole" / "ckpt"))
+    tf.train.Checkpoint(model=ours).read(saved).expect_partial().assert_existing_objects_matched()
+    pixels = tf.random.stateless_normal((2, 64, 96, 3), seed=(1, 2))
+    found, expected = ours(pixels, training=True), theirs(pixels, training=True)
+    assert list(found) == ["cls_outputs", "box_outputs"]
+    tf.nest.map_structure(lambda one, other: np.testing.assert_allclose(one, other, atol=1e-5), found, expected)
+    unread = {name for name, _ in tf.train.list_variables(saved)} - {
+        name for name, _ in tf.train.list_variables(tf.train.Checkpoint(model=ours).save(f"{saved}-ours"))
+    }
+    assert {name.split("/")[2] for name in unread} == {"layer_with_weights-18"}
+    assert len(ours.trainable_variables) == len(theirs.trainable_variables) - 3
+
+
 def test_boxes_decoded_by_us_are_those_that_model_garden_decodes(trained_run: Run) -> None:
     import tensorflow as tf
     from official.vision.ops import preprocess_ops
