@@ -1,27 +1,25 @@
 """A report as one HTML file that needs nothing beside it: each code with a few of its pictures, boxes drawn."""
 
-import base64
 from html import escape
 from itertools import groupby
 from pathlib import Path
 
-import cv2
-
 from vigie.data.doctor.findings import WHOLE_SET, Finding, Report, counted
+from vigie.data.doctor.label_files import MarkedObject
 from vigie.data.doctor.reading import DataSet, Pair
 from vigie.errors import BadPicture
-from vigie.pictures import Picture, encode_jpeg
+from vigie.page import Outline, drawing, page
+from vigie.pictures import Picture
 from vigie.whole import write_whole
 
 _SHOWN = 6
 _SIDE_PX = 420
-_PAGE_STYLE = "body{max-width:1320px;margin:2em auto;padding:0 1em}"
 _STYLE = """
-.doctor{font:15px/1.45 system-ui,sans-serif;color:#222;background:#fff}
-.doctor h2{margin:2em 0 .2em;border-top:1px solid #ccc;padding-top:.8em;font-size:1.3em}
-.doctor .error{color:#b00020}.doctor .warning{color:#8a5a00}
+.doctor{font:15px/1.45 system-ui,sans-serif;color:var(--ink,#222);background:var(--paper,#fff)}
+.doctor h2{margin:2em 0 .2em;border-top:1px solid var(--line,#ccc);padding-top:.8em;font-size:1.3em}
+.doctor .error{color:var(--bad,#b00020)}.doctor .warning{color:var(--odd,#8a5a00)}
 .doctor .places{display:flex;flex-wrap:wrap;gap:1em}.doctor figure{margin:0;max-width:420px}
-.doctor svg{width:100%;background:#eee}.doctor figcaption{font-size:13px;overflow-wrap:anywhere}
+.doctor svg{width:100%;background:var(--soft,#eee)}.doctor figcaption{font-size:13px;overflow-wrap:anywhere}
 .doctor rect{fill:none;stroke:#5ad;vector-effect:non-scaling-stroke;stroke-width:1.5}
 .doctor rect.named{stroke:#e00;stroke-width:3}
 """
@@ -29,12 +27,8 @@ _STYLE = """
 
 def write_page(report: Report, data: DataSet, root: Path, out: Path) -> None:
     """Write the report of the set at `root` to `out`, whole or not at all."""
-    title = escape(f"What the doctor found in {root.resolve().name}")
-    write_whole(
-        out,
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_PAGE_STYLE}</style>'
-        f"<h1>{title}</h1>{as_html(report, data, root)}</html>\n",
-    )
+    title = f"What the doctor found in {root.resolve().name}"
+    write_whole(out, page(title, as_html(report, data, root)))
 
 
 def as_html(report: Report, data: DataSet, root: Path, *, shown: int = _SHOWN) -> str:
@@ -77,18 +71,14 @@ def _drawing(found: Finding | None, pair: Pair, root: Path) -> str:
         rgb = Picture.from_file(root / pair.picture.name).rgb()
     except BadPicture:
         return ""  # the finding says in words what is wrong with the picture
-    width, height = pair.size
-    scale = min(1.0, _SIDE_PX / max(width, height))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    shrunk = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA)
-    encoded = base64.b64encode(encode_jpeg(shrunk)).decode("ascii")
     named = None if found is None else found.object
-    boxes = "".join(
-        f'<rect{" class=named" if marked.number == named else ""} x="{min(at.xmin, at.xmax) - at.first:g}" '
-        f'y="{min(at.ymin, at.ymax) - at.first:g}" width="{abs(at.xmax - at.xmin) + at.first:g}" '
-        f'height="{abs(at.ymax - at.ymin) + at.first:g}"/>'
-        for marked in pair.labels.objects
-        for at in (marked.corners,)
+    return drawing(
+        rgb, [_outline(marked, named=marked.number == named) for marked in pair.labels.objects], most_px=_SIDE_PX
     )
-    picture = f'<image href="data:image/jpeg;base64,{encoded}" width="{width}" height="{height}"/>'
-    return f'<svg viewBox="0 0 {width} {height}">{picture}{boxes}</svg>'
+
+
+def _outline(marked: MarkedObject, *, named: bool) -> Outline:
+    at = marked.corners
+    left, top = min(at.xmin, at.xmax) - at.first, min(at.ymin, at.ymax) - at.first
+    width, height = abs(at.xmax - at.xmin) + at.first, abs(at.ymax - at.ymin) + at.first
+    return Outline(left, top, width, height, "named" if named else "")
