@@ -5,7 +5,7 @@ entities, document types and huge trees are refused.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Context, Decimal, InvalidOperation
 from pathlib import Path
@@ -16,10 +16,12 @@ from vigie.annotations import (
     PICTURE_ENDINGS,
     Annotation,
     Cut,
+    PathsIn,
     by_stem,
     clipped,
     content_of,
     label_file,
+    names_in,
     pictures_in,
     subfolders,
 )
@@ -46,6 +48,7 @@ EXPECTED = (
 )
 _DEVKIT = re.compile(r"VOCdevkit|VOC\d{4}", re.IGNORECASE)
 _MAX_BYTES = 8 << 20
+_ENDING = (".xml",)
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _EXACT = Context(
     prec=400
@@ -54,24 +57,34 @@ _EXACT = Context(
 
 @dataclass(frozen=True, slots=True)
 class VocFolder:
-    """A set of label files, sorted, and of pictures by their path from `pictures_in`, the folder they lie in.
+    """A set of label files and of pictures, both sorted and by their path from `labels_in` and `pictures_in`.
 
-    `labels_in` is the folder of the label files; it is `pictures_in` where they lie beside their pictures.
+    The two are the same folder where label files lie beside their pictures.
     """
 
     root: Path
-    annotations: tuple[Path, ...]
-    pictures: Mapping[str, Path]
-    labels_in: Path
-    pictures_in: Path
+    labels: PathsIn
+    pictures: PathsIn
+
+    @property
+    def labels_in(self) -> Path:
+        return self.labels.folder
+
+    @property
+    def pictures_in(self) -> Path:
+        return self.pictures.folder
+
+    @property
+    def annotations(self) -> tuple[Path, ...]:
+        return tuple(self.labels.values())
 
     @property
     def files(self) -> tuple[Path, ...]:
-        return (*self.annotations, *self.pictures.values())
+        return (*self.labels.values(), *self.pictures.values())
 
     @property
     def names(self) -> tuple[str, ...]:
-        return tuple(path.relative_to(self.labels_in).as_posix() for path in self.annotations)
+        return tuple(self.labels)
 
     def read(self, name: str) -> Annotation:
         return read_annotation(self.labels_in / name)
@@ -114,8 +127,8 @@ def find_folder(root: Path) -> VocFolder | None:
         BadData: there are label files and no pictures, or two folders fit.
     """
     labels_in = _only(root, ("annotations",))
-    annotations = _label_files(labels_in) if labels_in else ()
-    if labels_in is None or not annotations:
+    labels = names_in(labels_in, _ENDING) if labels_in else []
+    if labels_in is None or not labels:
         return _beside(root) or _devkit(root)
     pictures_folder = _only(root, ("images", "jpegimages"))
     if pictures_folder is None:
@@ -129,7 +142,7 @@ def find_folder(root: Path) -> VocFolder | None:
             f"{root}: {labels_in.name}/ holds label files, and {pictures_folder.name}/ no picture; "
             f"it holds {content_of(pictures_folder)}"
         )
-    return VocFolder(root, annotations, pictures, labels_in, pictures_folder)
+    return VocFolder(root, PathsIn(labels_in, labels), pictures)
 
 
 def _devkit(root: Path) -> VocFolder | None:
@@ -143,15 +156,12 @@ def _devkit(root: Path) -> VocFolder | None:
 
 def _beside(root: Path) -> VocFolder | None:
     """Label files beside their pictures, as LabelImg leaves them, here and one level below."""
-    annotations = _label_files(root) + tuple(path for below in subfolders(root) for path in _label_files(below))
-    pictures = pictures_in(root, depth=1) if annotations else {}
-    if annotations and not pictures:
-        raise BadData(f"{root}: there are label files such as {annotations[0].name}, and no picture beside them")
-    return VocFolder(root, annotations, pictures, root, root) if annotations else None
-
-
-def _label_files(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(path for path in folder.iterdir() if path.suffix.lower() == ".xml"))
+    nested = (f"{below.name}/{name}" for below in subfolders(root) for name in names_in(below, _ENDING))
+    labels = PathsIn(root, [*names_in(root, _ENDING), *nested])
+    pictures = pictures_in(root, depth=1) if labels else PathsIn(root, ())
+    if labels and not pictures:
+        raise BadData(f"{root}: there are label files such as {next(iter(labels))}, and no picture beside them")
+    return VocFolder(root, labels, pictures) if labels else None
 
 
 def _only(root: Path, names: tuple[str, ...]) -> Path | None:
