@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from vigie.data.manifest import Manifest
 from vigie.data.parts import PARTS
 from vigie.data.prepare import load_manifest
+from vigie.resizing import InputSize, Resize
 
 
 def class_counts(manifest: Manifest) -> pd.DataFrame:
@@ -31,8 +34,8 @@ def picture_counts(manifest: Manifest) -> pd.DataFrame:
     )
 
 
-def boxes_at_input(records: Path, input_width: int, input_height: int) -> pd.DataFrame:
-    """A row a box in pixels of a detector's input that pictures are stretched to: part, class, left, top, right and
+def boxes_at_input(records: Path, input_width: int, input_height: int, resize: Resize = "stretch") -> pd.DataFrame:
+    """A row a box in pixels of a detector's input that pictures come to by `resize`: part, class, left, top, right and
     bottom from 0, width, height and side (root of the area).
 
     Raises:
@@ -41,10 +44,10 @@ def boxes_at_input(records: Path, input_width: int, input_height: int) -> pd.Dat
     classes = load_manifest(records).classes
     tables = [pd.read_csv(records / f"{part}_labels.csv").assign(part=part) for part in PARTS]
     boxes = pd.concat(tables, ignore_index=True)
-    across, down = input_width / boxes["width"], input_height / boxes["height"]
+    across, down, x, y = _placements(boxes, InputSize(input_width, input_height, resize))
     # VOC's corners count from 1, the last pixel included.
-    left, right = (boxes["xmin"] - 1) * across, boxes["xmax"] * across
-    top, bottom = (boxes["ymin"] - 1) * down, boxes["ymax"] * down
+    left, right = x + (boxes["xmin"] - 1) * across, x + boxes["xmax"] * across
+    top, bottom = y + (boxes["ymin"] - 1) * down, y + boxes["ymax"] * down
     return pd.DataFrame(
         {
             "part": boxes["part"],
@@ -58,6 +61,14 @@ def boxes_at_input(records: Path, input_width: int, input_height: int) -> pd.Dat
             "side_px": ((right - left) * (bottom - top)) ** 0.5,
         }
     )
+
+
+def _placements(boxes: pd.DataFrame, size: InputSize) -> npt.NDArray[np.float64]:
+    """Factors across and down, and the picture's left and top at the input, a column a box."""
+    pictures = list(zip(boxes["width"].tolist(), boxes["height"].tolist(), strict=True))
+    placed = {picture: size.placement(*picture) for picture in set(pictures)}
+    places = [placed[picture] for picture in pictures]
+    return np.array([[it.across, it.down, it.left, it.top] for it in places], np.float64).reshape(-1, 4).T
 
 
 def clipped_boxes(manifest: Manifest) -> pd.DataFrame:

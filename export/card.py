@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from vigie.bundle import ModelFacts
+from vigie.bundle import InputSpec, ModelFacts
+from vigie.resizing import GREY
 
 
 def card(name: str, facts: ModelFacts) -> str:
@@ -14,7 +15,7 @@ An object detector, SSD MobileNet V2 FPNLite, made by Vigie {facts.code} after {
 
 Classes: {", ".join(facts.labels)}.
 
-Input: RGB pictures stretched to {spec.width}x{spec.height} pixels. `saved_model.pb` takes uint8 pixels; the
+Input: RGB pictures {_resized(spec)}. `saved_model.pb` takes uint8 pixels; the
 `.tflite` files take float32, (pixel - mean) / deviation with mean {_triple(spec.mean_rgb)} and deviation
 {_triple(spec.std_rgb)} for pixels of 0 to 255.
 
@@ -33,6 +34,13 @@ decoded nor suppressed; `manifest.json` tells the anchors, and Vigie does the re
 TensorFlow Serving takes the folder above this one as its model base path. `manifest.json` has the sha256 of every
 file; Vigie refuses a file that was changed.
 """
+
+
+def _resized(spec: InputSpec) -> str:
+    size = f"{spec.width}x{spec.height} pixels"
+    if spec.resize == "stretch":
+        return f"stretched to {size}"
+    return f"resized with their aspect ratio kept, in the middle of {size} of grey ({GREY})"
 
 
 def _table(metrics: Mapping[str, Mapping[str, float | None]]) -> str:

@@ -121,7 +121,13 @@ def _build(run: Run, trained: Trained, folder: Path) -> ModelFacts:
     from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, raw_model  # noqa: PLC0415
 
     spec = run.experiment.model
-    pixels = InputSpec(width=spec.input_width, height=spec.input_height, mean_rgb=PIXEL_MEAN_RGB, std_rgb=PIXEL_STD_RGB)
+    pixels = InputSpec(
+        width=spec.input_width,
+        height=spec.input_height,
+        resize=spec.resize,
+        mean_rgb=PIXEL_MEAN_RGB,
+        std_rgb=PIXEL_STD_RGB,
+    )
     model = raw_model(run.experiment, trained.checkpoints, normalised_input=True)
     write_saved_model(model, folder, pixels)
     write_tflite(model, folder / TFLITE_FILE, pixels)

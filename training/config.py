@@ -32,6 +32,7 @@ def decoder(experiment: Experiment, *, score_threshold: float = 0.5) -> Decoder:
         anchors=anchors_yxyx_px(model.anchors, model.input_width, model.input_height),
         box_weights=_BOX_CODE_WEIGHTS,
         score_threshold=score_threshold,
+        resize=model.resize,
     )
 
 
@@ -70,6 +71,7 @@ def task_config(experiment: Experiment) -> retinanet.RetinaNetTask:
             huber_loss_delta=loss.huber_delta,
             box_loss_weight=loss.box_weight,
         ),
+        train_data=retinanet.DataConfig(is_training=True, dtype="float32", parser=_parser()),
         annotation_file=None,
         use_coco_metrics=True,
         allow_image_summary=True,

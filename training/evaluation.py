@@ -10,6 +10,7 @@ from vigie.domain import Box
 from vigie.errors import BadData, BadPicture
 from vigie.ports import Detector
 from vigie.progress import progress as progress_bar
+from vigie.resizing import InputSize
 from vigie.training.coco import RECALLS, CocoNumbers, coco_numbers
 from vigie.training.metrics.analysis import Analysis, analyse, rounded
 from vigie.training.metrics.matching import LabelMatches, PictureResult, match
@@ -119,12 +120,12 @@ def evaluate(
     *,
     labels: Sequence[str],
     max_pictures: int | None = None,
-    input_size: Size | None = None,
+    input_size: InputSize | None = None,
     progress: bool = True,
 ) -> Evaluation:
     """Run the detector on every sample, or on the first `max_pictures`, and count.
 
-    `input_size`, width and height of the model's input, lets boxes be sliced by their size there.
+    `input_size`, that of the model's input, lets boxes be sliced by their size there.
     The detector's own threshold decides what it reports: build it with EVALUATION_SCORE_THRESHOLD.
 
     Raises:
@@ -171,7 +172,7 @@ def _evaluation(
     results: Sequence[PictureResult],
     facts: Sequence[tuple[str, Size]],
     labels: Sequence[str],
-    input_size: Size | None,
+    input_size: InputSize | None,
 ) -> Evaluation:
     matches = match(results, labels)
     judged = verdicts(results, labels, matches)

@@ -15,6 +15,7 @@ from official.vision.dataloaders.retinanet_input import Parser
 from official.vision.dataloaders.tf_example_decoder import TfExampleDecoder
 
 from vigie.experiment import Augmentation, Balance
+from vigie.resizing import Resize
 from vigie.training.augmentation.augment import augment
 from vigie.training.augmentation.mosaic import mosaic
 from vigie.training.balance import by_class_id, weighted
@@ -29,7 +30,8 @@ _MOSAIC_PARTNERS = 3
 
 @dataclass(frozen=True, slots=True)
 class TrainingInputs:
-    """`factors` are those of the classes, in their order, from `vigie.data.balance.class_factors`."""
+    """`factors` are those of the classes, in their order, from `vigie.data.balance.class_factors`; `resize` is how
+    pictures come to the input, as it will be at detection."""
 
     files: Sequence[Path]
     batch: int
@@ -37,6 +39,7 @@ class TrainingInputs:
     augmentation: Augmentation
     balance: Balance
     factors: Sequence[float]
+    resize: Resize
 
     def batches(self, task: retinanet.RetinaNetTask, *, first_step: int = 0) -> tf.data.Dataset:
         """Batches without end as Model Garden's RetinaNet takes them: normalised pictures, and a dict of labels.
@@ -51,7 +54,7 @@ class TrainingInputs:
         def example(position: tf.Tensor, serialised: tf.Tensor, partners: tf.Tensor | None = None) -> Any:
             seed = example_seed(self.seed, position)
             drawn = self._drawn(serialised, partners, seed, height, width)
-            image, boxes, ids = augment(*drawn, seed, self.augmentation, height, width)
+            image, boxes, ids = augment(*drawn, seed, self.augmentation, height, width, self.resize)
             image, labels = parse(_decoded(image / 255.0, boxes, ids))
             return image, labels if weights is None else weighted(labels, weights)
 
@@ -80,7 +83,7 @@ class TrainingInputs:
         def combined() -> Annotated:
             four = [_annotated(one) for one in (serialised, *tf.unstack(partners, _MOSAIC_PARTNERS))]
             images, boxes, ids = zip(*four, strict=True)
-            return mosaic(images, boxes, ids, layout, height, width)
+            return mosaic(images, boxes, ids, layout, height, width, self.resize)
 
         drawn: Annotated = tf.cond(
             tf.random.stateless_uniform([], chosen) < self.augmentation.mosaic,

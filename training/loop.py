@@ -72,7 +72,13 @@ def run_training(
     tf_keras.utils.set_random_seed(schedule.seed)
     params = experiment_config(experiment, train_files, validation_files)
     inputs = TrainingInputs(
-        train_files, schedule.batch, schedule.seed, experiment.augmentation, experiment.balance, factors
+        train_files,
+        schedule.batch,
+        schedule.seed,
+        experiment.augmentation,
+        experiment.balance,
+        factors,
+        experiment.model.resize,
     )
     if schedule.init and not begin:
         set_initial_weights(params.task, experiment)

@@ -8,6 +8,7 @@ from vigie.data.manifest import FILE as MANIFEST_FILE
 from vigie.data.prepare import Part, Sample, load_manifest, read_part, read_set
 from vigie.detectors import load_detector
 from vigie.ports import Detector
+from vigie.resizing import InputSize
 from vigie.runs import INPUTS_FILE, load_run
 from vigie.training.checkpoint_detector import checkpoint_detector
 from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD
@@ -24,17 +25,17 @@ def detector_of(model: Path, *, runtime: str | None = None) -> Detector:
     return load_detector(model, runtime=runtime, score_threshold=EVALUATION_SCORE_THRESHOLD)
 
 
-def input_size_of(model: Path) -> tuple[int, int]:
-    """Width and height in pixels of what the model of a run or a bundle takes.
+def input_size_of(model: Path) -> InputSize:
+    """What the model of a run or a bundle takes.
 
     Raises:
         BadRun, BadBundle: `model` is neither, or is not whole.
     """
     if (model / INPUTS_FILE).is_file():
         sizes = load_run(model).experiment.model
-        return sizes.input_width, sizes.input_height
+        return InputSize(sizes.input_width, sizes.input_height, sizes.resize)
     taken = open_bundle(model, verify=False).manifest.input
-    return taken.width, taken.height
+    return InputSize(taken.width, taken.height, taken.resize)
 
 
 def samples_of(data: Path, part: Part) -> tuple[Iterable[Sample], int | None]:

@@ -13,6 +13,7 @@ from vigie.data.doctor.labels import check_labels
 from vigie.data.doctor.pictures import check_pictures
 from vigie.data.doctor.reading import DataSet, read_set
 from vigie.data.doctor.training_fit import check_training_fit
+from vigie.resizing import InputSize, Resize
 
 logger = logging.getLogger(__name__)
 _DEFAULT_ANCHORS = AnchorSpec()
@@ -24,24 +25,32 @@ def check(
     classes: Sequence[str] | None = None,
     input_size: tuple[int, int] = (320, 320),
     anchors: AnchorSpec = _DEFAULT_ANCHORS,
+    resize: Resize = "stretch",
     progress: bool = True,
 ) -> Report:
     """Everything that is wrong with a VOC set. A broken file is a finding; the set is not touched.
 
-    `classes` are the experiment's; without them any label is a class. `input_size` is the detector's width and height.
+    `classes` are the experiment's; without them any label is a class. `input_size` is the detector's width and height,
+    `resize` how pictures come to it.
 
     Raises:
         BadData: the folder is absent, or holds neither label files nor pictures.
     """
-    return examine(read_set(folder, progress=progress), classes=classes, input_size=input_size, anchors=anchors)
+    data = read_set(folder, progress=progress)
+    return examine(data, classes=classes, input_size=input_size, anchors=anchors, resize=resize)
 
 
 def examine(
-    data: DataSet, *, classes: Sequence[str] | None, input_size: tuple[int, int], anchors: AnchorSpec
+    data: DataSet,
+    *,
+    classes: Sequence[str] | None,
+    input_size: tuple[int, int],
+    anchors: AnchorSpec,
+    resize: Resize = "stretch",
 ) -> Report:
     """Everything that is wrong with a set that was read; see `check`."""
     findings = check_annotations(data) + check_pictures(data) + check_boxes(data) + check_labels(data, classes)
-    findings += check_duplicates(data) + check_training_fit(data, input_size, anchors)
+    findings += check_duplicates(data) + check_training_fit(data, InputSize(*input_size, resize), anchors)
     objects = sum(len(pair.labels.objects) for pair in data.pairs)
     report = Report(len(data.pictures), len(data.pairs), objects, worst_first(findings))
     logger.info(

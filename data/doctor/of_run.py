@@ -21,5 +21,6 @@ def findings_of(run: Run, *, progress: bool = True) -> str:
         classes=run.experiment.classes,
         input_size=(model.input_width, model.input_height),
         anchors=model.anchors,
+        resize=model.resize,
     )
     return as_html(report, data, run.pictures, shown=_SHOWN)

@@ -9,6 +9,7 @@ from vigie.anchors import AnchorSpec
 from vigie.data.doctor.anchor_fit import ENOUGH, MATCH_IOU, best_ious, k_means_shapes, proposal
 from vigie.data.doctor.findings import WHOLE_SET, Finding, finding
 from vigie.data.doctor.reading import DataSet
+from vigie.resizing import InputSize
 
 TINY_PX = 8.0
 _SAVED_SHARE = 0.9  # of the tiny ones, by the input size that is proposed
@@ -17,26 +18,29 @@ _SIZE_STEP = 32
 _SHAPES = 9  # as many as YOLO's
 
 
-def check_training_fit(data: DataSet, input_size: tuple[int, int], anchors: AnchorSpec) -> list[Finding]:
-    """`input_size` is the detector's width and height in pixels; pictures are stretched to it."""
+def check_training_fit(data: DataSet, input_size: InputSize, anchors: AnchorSpec) -> list[Finding]:
+    """`input_size` is that of the detector."""
     places, boxes = _resized(data, input_size)
     if not len(boxes):
         return []
     sides = np.minimum(boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1])
-    return _tiny(places, sides, input_size) + _unmatched(boxes, input_size, anchors)
+    size = input_size.width, input_size.height
+    return _tiny(places, sides, size) + _unmatched(boxes, size, anchors)
 
 
-def _resized(data: DataSet, input_size: tuple[int, int]) -> tuple[list[tuple[str, int]], npt.NDArray[np.float64]]:
+def _resized(data: DataSet, input_size: InputSize) -> tuple[list[tuple[str, int]], npt.NDArray[np.float64]]:
     """File and object, and N x 4 left, top, right, bottom in pixels of the detector's input."""
     places: list[tuple[str, int]] = []
     boxes: list[tuple[float, float, float, float]] = []
     for pair in data.pairs:
         if pair.size is None:
             continue
-        across, down = input_size[0] / pair.size[0], input_size[1] / pair.size[1]
+        place = input_size.placement(*pair.size)
+        x, y, across, down = place.left, place.top, place.across, place.down
         for it in pair.good_objects():
             places.append((pair.labels.name, it.number))
-            boxes.append((it.box.left * across, it.box.top * down, it.box.right * across, it.box.bottom * down))
+            box = it.box
+            boxes.append((x + box.left * across, y + box.top * down, x + box.right * across, y + box.bottom * down))
     return places, np.array(boxes, np.float64).reshape(-1, 4)
 
 

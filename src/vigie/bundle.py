@@ -21,7 +21,7 @@ from vigie.adapters import explain
 from vigie.anchors import AnchorSpec, anchors_yxyx_px
 from vigie.decoding import Decoder
 from vigie.errors import BadBundle
-from vigie.resizing import Triple
+from vigie.resizing import Resize, Triple
 
 MANIFEST_FILE = "manifest.json"
 LABELS_FILE = "labels.txt"
@@ -40,7 +40,9 @@ class InputSpec(_Section):
 
     width: int = Field(ge=1)
     height: int = Field(ge=1)
-    resize: Literal["stretch"] = "stretch"
+    resize: Resize = Field(
+        default="stretch", description="letterbox: the aspect ratio kept, in the middle, grey of 114 around"
+    )
     mean_rgb: Triple
     std_rgb: Triple
 
@@ -137,6 +139,7 @@ class Bundle:
             thresholds=dict(facts.thresholds) if score_threshold is None else {},
             nms_iou=facts.nms_iou,
             max_detections=facts.max_detections,
+            resize=facts.input.resize,
         )
 
     def trial_source(self) -> str:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from vigie.anchors import Boxes
 from vigie.domain import Box, Detection
+from vigie.resizing import InputSize, Placement, Resize
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 """N x C: probability of each class at each anchor, background left out."""
@@ -42,12 +43,18 @@ class Decoder:
     nms_iou: float = 0.5
     max_detections: int = 100
     max_candidates: int = 1000
+    resize: Resize = "stretch"
+
+    @property
+    def input_size(self) -> InputSize:
+        return InputSize(self.input_width, self.input_height, self.resize)
 
     def decode(self, raw_boxes: Boxes, scores: Scores, *, width: int, height: int) -> list[Detection]:
         """`raw_boxes` N x 4 (dy, dx, dh, dw), `scores` N x C; boxes in pixels of the `width` x `height` picture.
 
         Best first. Boxes are clipped to the picture; those without an area in it are dropped.
         """
+        place = self.input_size.placement(width, height)
         found: list[Detection] = []
         for column, label in enumerate(self.labels):
             threshold = self.thresholds.get(label, self.score_threshold)
@@ -56,7 +63,7 @@ class Decoder:
                 continue
             if chosen.size > self.max_candidates:
                 chosen = chosen[np.argsort(-scores[chosen, column], kind="stable")[: self.max_candidates]]
-            boxes = self._boxes(raw_boxes[chosen], self.anchors[chosen], width, height)
+            boxes = self._boxes(raw_boxes[chosen], self.anchors[chosen], place)
             found += self._of_label(label, boxes, scores[chosen, column])
         found.sort(key=lambda detection: -detection.score)
         return found[: self.max_detections]
@@ -70,16 +77,18 @@ class Decoder:
             for i in kept
         ]
 
-    def _boxes(self, raw: Boxes, anchors: Boxes, width: int, height: int) -> Boxes:
+    def _boxes(self, raw: Boxes, anchors: Boxes, place: Placement) -> Boxes:
         """Top, left, bottom, right in pixels of the original picture, clipped to it."""
         size = anchors[:, 2:] - anchors[:, :2]
         centre = anchors[:, :2] + size / 2
         weights = np.asarray(self.box_weights, np.float32)
         centre = centre + raw[:, :2] / weights[:2] * size
         half = np.exp(np.minimum(raw[:, 2:] / weights[2:], _LARGEST_LOG_SIZE)) * size / 2
-        scale = np.array([height / self.input_height, width / self.input_width], np.float32)
-        top_left = np.clip((centre - half) * scale, 0, (height, width))
-        bottom_right = np.clip((centre + half) * scale, 0, (height, width))
+        height, width = place.picture_height, place.picture_width
+        origin = np.array([place.top, place.left], np.float32)
+        scale = np.array([height / place.height, width / place.width], np.float32)
+        top_left = np.clip((centre - half - origin) * scale, 0, (height, width))
+        bottom_right = np.clip((centre + half - origin) * scale, 0, (height, width))
         return np.concatenate([top_left, bottom_right], axis=1, dtype=np.float32)
 
 

@@ -11,7 +11,7 @@ from vigie.decoding import Decoder, Scores
 from vigie.domain import Detection
 from vigie.errors import BadBundle, BadPicture
 from vigie.pictures import Picture, Pixels
-from vigie.resizing import stretched
+from vigie.resizing import resized
 
 
 class RawHeads(Protocol):
@@ -72,9 +72,12 @@ class RawHeadsDetector:
 
     def _input(self, picture: Picture) -> Pixels | BadPicture:
         try:
-            return stretched(picture.rgb(), self._decoder.input_width, self._decoder.input_height)
+            rgb = picture.rgb()
         except BadPicture as error:
             return error
+        if not rgb.size:
+            return BadPicture(f"the picture has no pixels: it is {picture.width} px wide and {picture.height} px high")
+        return resized(rgb, self._decoder.input_size)
 
     def _run(self, rgb_u8: npt.NDArray[np.uint8]) -> tuple[Boxes, Scores]:
         raw_boxes, scores = self._heads(rgb_u8)

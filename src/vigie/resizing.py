@@ -1,6 +1,10 @@
-"""From a picture to the input of a model: one way for the checkpoint, every exported file and every runtime."""
+"""From a picture to the input of a model: one way for the checkpoint, every exported file and every runtime.
 
-from typing import TypeAlias
+`vigie.training.augmentation.windows` does the same to the pictures of a training, in TensorFlow.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -11,12 +15,83 @@ from vigie.pictures import Pixels
 Triple: TypeAlias = tuple[float, float, float]
 """One number a channel: red, green, blue."""
 
+Resize: TypeAlias = Literal["stretch", "letterbox"]
+"""To the whole input, or as large as fits into it with its aspect ratio kept and grey around it."""
+
+GREY = 114
+"""What is around a letterboxed picture: the rounded mean of ImageNet's three channel means, which are subtracted from
+pixels, so nearly 0 to the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where a picture lies in an input: its corner there, and the size that it has there, in whole pixels."""
+
+    picture_width: int
+    picture_height: int
+    left: int
+    top: int
+    width: int
+    height: int
+
+    @property
+    def across(self) -> float:
+        """Pixels of the input a pixel of the picture, from left to right."""
+        return self.width / self.picture_width
+
+    @property
+    def down(self) -> float:
+        """As `across`, from top to bottom; under letterbox they differ by the rounding to whole pixels alone."""
+        return self.height / self.picture_height
+
+
+@dataclass(frozen=True, slots=True)
+class InputSize:
+    """The size of a model's input in pixels, and how pictures come to it."""
+
+    width: int
+    height: int
+    resize: Resize = "stretch"
+
+    def placement(self, width: int, height: int) -> Placement:
+        """Where a picture of `width` x `height` pixels lies.
+
+        A letterboxed one lies in the middle, as in YOLO: mirrored in the training it lies where it lay before. Its
+        shorter side has at least a pixel, however long it is.
+        """
+        if self.resize == "stretch":
+            return Placement(width, height, 0, 0, self.width, self.height)
+        # Whole numbers, rounded half up: TensorFlow's side comes to the same ones.
+        if self.width * height <= self.height * width:
+            inner = self.width, max(1, (2 * height * self.width + width) // (2 * width))
+        else:
+            inner = max(1, (2 * width * self.height + height) // (2 * height)), self.height
+        return Placement(width, height, (self.width - inner[0]) // 2, (self.height - inner[1]) // 2, *inner)
+
+
+def resized(rgb: Pixels, size: InputSize) -> Pixels:
+    """The picture as the model takes it, `size.height` x `size.width` x 3."""
+    if size.resize == "stretch":
+        return stretched(rgb, size.width, size.height)
+    return letterboxed(rgb, size.width, size.height)[0]
+
 
 def stretched(rgb: Pixels, width: int, height: int) -> Pixels:
     """The whole picture at `width` x `height`, its aspect ratio given up; bilinear."""
     if rgb.shape[:2] == (height, width):
         return rgb
     return np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def letterboxed(rgb: Pixels, width: int, height: int) -> tuple[Pixels, Placement]:
+    """The whole picture in the middle of `width` x `height`, its aspect ratio kept, and where it lies; bilinear."""
+    place = InputSize(width, height, "letterbox").placement(rgb.shape[1], rgb.shape[0])
+    inner = stretched(rgb, place.width, place.height)
+    if (place.width, place.height) == (width, height):
+        return inner, place
+    whole = np.full((height, width, 3), GREY, np.uint8)
+    whole[place.top : place.top + place.height, place.left : place.left + place.width] = inner
+    return whole, place
 
 
 def normalised(rgb_u8: Pixels, mean_rgb: Triple, std_rgb: Triple) -> npt.NDArray[np.float32]:

@@ -44,6 +44,20 @@ def test_offsets_move_by_the_anchors_size_and_stretch_by_the_exponential() -> No
     assert corners(found.box) == pytest.approx((250, 300, 350, 1000))
 
 
+def test_a_letterboxed_box_is_mapped_back_by_the_one_factor_of_both_sides_and_its_place() -> None:
+    # 200x50 comes to 100x25 in 100x100, from 37 to 62: of the anchor's 30 to 70 only that is the picture's.
+    boxed = decoder(resize="letterbox")
+    (found,) = decoded(boxed, REST, scores((0.9, 0), (0, 0)), 200, 50)
+    assert corners(found.box) == pytest.approx((80, 0, 120, 50))
+    # 50x200 comes to 25x100, from 37 to 62: the anchor's 40 to 60 are its 6 to 46.
+    (found,) = decoded(boxed, REST, scores((0.9, 0), (0, 0)), 50, 200)
+    assert corners(found.box) == pytest.approx((6, 60, 46, 140))
+
+
+def test_boxes_on_the_grey_around_a_letterboxed_picture_are_dropped() -> None:
+    assert decoded(decoder(resize="letterbox"), REST, scores((0, 0), (0, 0.8)), 200, 50) == []
+
+
 def test_boxes_are_given_in_pixels_of_the_original_picture_stretched_each_way_by_itself() -> None:
     (found,) = decoded(decoder(), REST, scores((0.9, 0), (0, 0)), 640, 480)
     assert corners(found.box) == pytest.approx((256, 144, 384, 336))

@@ -3,10 +3,11 @@
 import tensorflow as tf
 
 from vigie.experiment import Augmentation
+from vigie.resizing import Resize
 from vigie.training.augmentation.draws import sometimes
 from vigie.training.augmentation.geometry import crop, flip, scaled
 from vigie.training.augmentation.photometric import blurred, coloured, jpeg_noise
-from vigie.training.augmentation.windows import Annotated, sound, stretched
+from vigie.training.augmentation.windows import Annotated, fitted, sound
 
 _CROP, _SCALE, _FLIP, _COLOUR, _BLUR, _JPEG = range(6)
 
@@ -19,12 +20,13 @@ def augment(
     spec: Augmentation,
     height: int,
     width: int,
+    resize: Resize = "stretch",
 ) -> Annotated:
     """A training picture and its boxes as `spec` has it, at the input size.
 
     Takes uint8 [h, w, 3] of any size, boxes float32 [n, 4], classes [n], a seed of two integers; `spec.mosaic` is
     `mosaic`'s, done before. Gives float32 [height, width, 3] of 0 to 255, and the boxes that are still seen, inside the
-    picture and with an area. With all chances 0 it is only resized.
+    picture and with an area. With all chances 0 it is only resized, by stretching or letterboxing it.
 
     Each operation has draws of its own: one switched on leaves what the others do to a picture as it was. What costs
     by the pixel comes after the resizing, where the picture is small and its size in pixels is the model's.
@@ -39,8 +41,8 @@ def augment(
     image, boxes, classes = sometimes(
         spec.scale,
         seeds[_SCALE],
-        lambda: scaled(*uncut, seeds[_SCALE], spec.scale_min, spec.scale_max, height, width),
-        lambda: (stretched(uncut[0], height, width), *uncut[1:]),
+        lambda: scaled(*uncut, seeds[_SCALE], spec.scale_min, spec.scale_max, height, width, resize),
+        lambda: (*fitted(*uncut[:2], height, width, resize), uncut[2]),
     )
     image, boxes = _flipped(image, boxes, seeds[_FLIP], spec)
     # Single precision may have closed a box that was thinner than a thousandth of a pixel.

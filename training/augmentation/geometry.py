@@ -4,14 +4,13 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from vigie.resizing import Resize
 from vigie.training.augmentation.draws import uniform
-from vigie.training.augmentation.windows import Annotated, cut, placed, stretched, with_centre_in
+from vigie.training.augmentation.windows import Annotated, cut, shown, size_at_input, with_centre_in
 
 _TRIES = 50
 _CROP_AREA = (0.1, 1.0)  # of the picture's
 _CROP_ASPECT = (0.5, 2.0)  # width to height, in pixels
-# One grey for all channels, the rounded mean of ImageNet's three, which Model Garden subtracts: nearly 0 to the model.
-_GREY = 114.0
 
 
 def flip(image: tf.Tensor, boxes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -73,23 +72,17 @@ def scaled(
     largest: float,
     height: int,
     width: int,
+    resize: Resize = "stretch",
 ) -> Annotated:
-    """Stretched to the input size times a factor drawn between `smallest` and `largest`; float32 of the input size.
+    """At the size that it has at the input times a factor drawn between `smallest` and `largest`; float32 of the input.
 
     As Model Garden's `resize_and_crop_image`, with two differences. A larger picture is cut before it is resized, which
     costs less; a smaller one lies anywhere on the grey ground and not always at the top left, lest the model learn
     where no object ever is.
     """
     factor = smallest + uniform(seed, 1, []) * (largest - smallest)
-    size, full = tf.shape(image)[:2], tf.constant([height, width], tf.float32)
-    extent = tf.cast(size, tf.float32)
-    window = tf.maximum(tf.round(extent / tf.maximum(factor, 1)), 1)
-    top_left = tf.floor(uniform(seed, 2, [2]) * (extent - window + 1))
-    seen, boxes, classes = cut(image, boxes, classes, tf.cast(tf.concat([top_left, window], axis=0), tf.int32))
-    inner = tf.maximum(tf.round(full * tf.minimum(factor, 1)), 1)
-    offset = tf.floor(uniform(seed, 3, [2]) * (full - inner + 1))
-    before, rows_columns = tf.cast(offset, tf.int32), tf.cast(inner, tf.int32)
-    after = tf.constant([height, width]) - before - rows_columns
-    padding = tf.concat([tf.stack([before, after], axis=1), [[0, 0]]], axis=0)
-    drawn = tf.pad(stretched(seen, rows_columns[0], rows_columns[1]), padding, constant_values=_GREY)
-    return tf.ensure_shape(drawn, [height, width, 3]), placed(boxes, offset / full, inner / full), classes
+    extent = tf.constant([height, width])
+    fills = size_at_input(tf.shape(image)[:2], height, width, resize) / extent
+    share = tf.cast(fills, tf.float32) * factor
+    drawn, boxes, classes = shown((image, boxes, classes), share, extent, uniform(seed, 2, [2]), uniform(seed, 3, [2]))
+    return tf.ensure_shape(drawn, [height, width, 3]), boxes, classes

@@ -15,6 +15,7 @@ from vigie.data.parts import Sample
 from vigie.data.prepare import load_manifest, read_part
 from vigie.drawing import PALETTE
 from vigie.experiment import Augmentation
+from vigie.resizing import Resize
 from vigie.training.augmentation.augment import augment
 from vigie.training.augmentation.mosaic import mosaic
 from vigie.training.augmentation.windows import Annotated
@@ -30,11 +31,12 @@ def contact_sheet(
     seed: int = 1,
     pictures: int = 4,
     variants: int = 5,
+    resize: Resize = "stretch",
 ) -> Figure:
     """A row each for the first pictures of the part train: as it is, then as the model may see it, boxes drawn.
 
     Variants are drawn by the chances of `spec`; of the last ones as many are mosaics as its chance says, one at least
-    where there is one. `width` and `height` are the model's input.
+    where there is one. `width` and `height` are the model's input, `resize` is how pictures come to it.
 
     Raises:
         BadData: the records are missing, half-made or damaged.
@@ -43,7 +45,7 @@ def contact_sheet(
     samples = list(islice(read_part(records, "train"), pictures + 3))  # a mosaic takes three more
     originals = [_original(sample, labels) for sample in samples]
     rows = [
-        _row([originals[(number + step) % len(originals)] for step in range(4)], spec, (height, width), seeds)
+        _row([originals[(number + step) % len(originals)] for step in range(4)], spec, (height, width), resize, seeds)
         for number, seeds in enumerate(_seeds(seed, min(pictures, len(samples)), variants))
     ]
     figure = Figure(
@@ -81,15 +83,19 @@ def _seeds(seed: int, rows: int, columns: int) -> list[list[tf.Tensor]]:
 
 
 def _row(
-    four: Sequence[Annotated], spec: Augmentation, size: tuple[int, int], seeds: Sequence[tf.Tensor]
+    four: Sequence[Annotated],
+    spec: Augmentation,
+    size: tuple[int, int],
+    resize: Resize,
+    seeds: Sequence[tf.Tensor],
 ) -> list[Annotated]:
     """The first of the four as it is, then a variant a seed."""
     images, boxes, classes = zip(*four, strict=True)
     made = [four[0]]
     for column, seed in enumerate(seeds):
         is_mosaic = column >= len(seeds) - _mosaics(spec, len(seeds))
-        annotated = mosaic(images, boxes, classes, seed, *size) if is_mosaic else four[0]
-        made.append(augment(*annotated, seed, spec, *size))
+        annotated = mosaic(images, boxes, classes, seed, *size, resize) if is_mosaic else four[0]
+        made.append(augment(*annotated, seed, spec, *size, resize))
     return made
 
 

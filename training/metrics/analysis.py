@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from vigie.resizing import InputSize
 from vigie.training.metrics.bootstrap import RESAMPLES, Bootstrap, Interval, bootstrap
 from vigie.training.metrics.calibration import Calibration, calibration
 from vigie.training.metrics.confusion import Confusion, confusion
@@ -68,7 +69,7 @@ def analyse(
     judged: Sequence[PictureVerdicts],
     *,
     sizes: Sequence[Size],
-    input_size: Size | None,
+    input_size: InputSize | None,
 ) -> Analysis:
     """`matches` and `judged` are those of `results`; `sizes` are the pictures'."""
     return Analysis(

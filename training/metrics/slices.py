@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vigie.domain import Box
+from vigie.resizing import InputSize
 from vigie.training.coco import curves
 from vigie.training.metrics.matching import IOU_50, PictureResult, Slice, match
 
@@ -30,13 +31,14 @@ class SliceNumbers:
 
 
 def by_size(
-    results: Sequence[PictureResult], labels: Sequence[str], *, sizes: Sequence[Size], input_size: Size
+    results: Sequence[PictureResult], labels: Sequence[str], *, sizes: Sequence[Size], input_size: InputSize
 ) -> list[SliceNumbers]:
-    """By the side of a square of the box's area, in pixels after stretching a picture of `sizes` to `input_size`.
+    """By the side of a square of the box's area, in pixels at the input that a picture of `sizes` comes to.
 
     As with COCO's areas, true boxes of other slices are neither asked for nor counted as false when they are found.
     """
-    factors = [input_size[0] * input_size[1] / (width * height) for width, height in sizes]
+    places = [input_size.placement(width, height) for width, height in sizes]
+    factors = [place.across * place.down for place in places]
 
     def side_px(picture: int, box: Box) -> float:
         return math.sqrt(box.area * factors[picture])

@@ -86,7 +86,7 @@ def test_batches_carry_the_weights_of_their_classes(tiny_run: Run) -> None:
     from vigie.training.inputs import TrainingInputs
 
     files = part_files(tiny_run.records, "train")
-    inputs = TrainingInputs(files, 4, 1, Augmentation(), Balance(method="class_weights"), (0.5, 2.0, 3.0))
+    inputs = TrainingInputs(files, 4, 1, Augmentation(), Balance(method="class_weights"), (0.5, 2.0, 3.0), "stretch")
     _, labels = next(iter(inputs.batches(experiment_config(tiny_run.experiment, files, files).task)))
     ids = np.concatenate([level.numpy().reshape(4, -1) for level in labels["cls_targets"].values()], axis=1)
     assert set(np.unique(ids)) == {-1, 1, 2, 3}

@@ -13,6 +13,7 @@ from vigie.data.parts import Sample
 from vigie.domain import Box, Detection, LabelledBox
 from vigie.errors import BadData, BadPicture
 from vigie.pictures import Picture
+from vigie.resizing import InputSize
 from vigie.training.coco import TWELVE
 from vigie.training.evaluation import Evaluation, evaluate
 from vigie.training.report import write_report
@@ -211,7 +212,7 @@ def test_metrics_and_figures_are_written(tmp_path: Path) -> None:
 def test_metrics_hold_every_measure(tmp_path: Path) -> None:
     samples = [picture(1, LabelledBox("cat", HERE), LabelledBox("dog", THERE)), picture(2)]
     entries = [[Detection("cat", 0.9, HERE)], [Detection("cat", 0.8, NOWHERE)]]
-    found = evaluate(Prepared(*entries), samples, labels=LABELS, input_size=(320, 240), progress=False)
+    found = evaluate(Prepared(*entries), samples, labels=LABELS, input_size=InputSize(320, 240), progress=False)
     metrics = json.loads(write_report(found, tmp_path).read_text())
     assert metrics["intervals"]["AP50"]["dog"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert metrics["best_thresholds"] == {

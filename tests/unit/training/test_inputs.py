@@ -38,7 +38,7 @@ def batches(tiny_run: Run) -> Batches:
         factors: Sequence[float] = (1.0, 1.5, 2.25),
         first_step: int = 0,
     ) -> list[Any]:
-        inputs = TrainingInputs(files, batch, seed, augmentation, balance, factors)
+        inputs = TrainingInputs(files, batch, seed, augmentation, balance, factors, "stretch")
         return list(islice(inputs.batches(task, first_step=first_step).as_numpy_iterator(), count))
 
     return batches
@@ -182,7 +182,7 @@ def test_a_mosaic_is_made_of_four_pictures_of_which_the_first_is_the_one_whose_t
         int(tf.train.Example.FromString(one).features.feature["image/source_id"].bytes_list.value[0])
         for one in islice(ordered_examples([path], seed=1).as_numpy_iterator(), 12)
     ]
-    inputs = TrainingInputs([path], 12, 1, Augmentation(flip=0, scale=0, mosaic=1), Balance(), (1, 1, 1))
+    inputs = TrainingInputs([path], 12, 1, Augmentation(flip=0, scale=0, mosaic=1), Balance(), (1, 1, 1), "stretch")
     images, _ = next(inputs.batches(experiment_config(tiny_run.experiment, [path], [path]).task).as_numpy_iterator())
     pixels = images * PIXEL_STD_RGB + PIXEL_MEAN_RGB
     corners = pixels[:, [0, 0, -1, -1], [0, -1, 0, -1]]

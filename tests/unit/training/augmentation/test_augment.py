@@ -10,6 +10,7 @@ from official.vision.ops import preprocess_ops
 from rectangles import Rectangles, assert_boxes_follow, drawn, rectangles
 
 from vigie.experiment import Augmentation
+from vigie.resizing import GREY
 from vigie.training.augmentation.augment import augment
 
 OFF = dict.fromkeys(("flip", "crop", "scale", "colour", "blur", "jpeg", "mosaic"), 0.0)
@@ -36,6 +37,38 @@ def test_boxes_follow_through_all_that_moves_them(picture: Rectangles, seed: npt
     image, boxes, classes = (part.numpy() for part in found)
     assert (image.shape, image.dtype, boxes.dtype) == ((64, 96, 3), np.float32, np.float32)
     assert_boxes_follow(image, boxes, classes)
+
+
+@settings(max_examples=25, deadline=None)
+@given(picture=rectangles(), seed=seeds)
+def test_boxes_follow_a_letterboxed_picture_through_all_that_moves_them(
+    picture: Rectangles, seed: npt.NDArray[np.int64]
+) -> None:
+    spec = only(flip=0.5, crop=0.7, scale=0.5)
+    found = augment(picture.image, picture.boxes, picture.classes, seed, spec, 64, 96, "letterbox")
+    image, boxes, classes = (part.numpy() for part in found)
+    assert image.shape == (64, 96, 3)
+    assert_boxes_follow(image, boxes, classes)
+
+
+def test_a_mirrored_letterboxed_picture_lies_where_it_lay() -> None:
+    picture = drawn(90, 40, [(10, 5, 60, 20)])
+    plain, _, _ = augment(picture.image, picture.boxes, picture.classes, [1, 2], only(), 64, 96, "letterbox")
+    mirrored, _, _ = augment(picture.image, picture.boxes, picture.classes, [1, 2], only(flip=1.0), 64, 96, "letterbox")
+    grey = [np.all(image.numpy() == GREY, axis=(0, 2)) for image in (plain, mirrored)]
+    np.testing.assert_array_equal(*grey)
+    assert 60 < np.count_nonzero(grey[0]) < 96
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 4000), (400, 1), (1, 1)])
+def test_thin_and_long_pictures_pass_through_all_of_it(height: int, width: int) -> None:
+    picture = np.full((height, width, 3), 200, np.uint8)
+    boxes, classes = np.array([[0.0, 0.2, 1.0, 0.8]], np.float32), np.array([1], np.int64)
+    for number in range(6):
+        for spec in (only(), Augmentation.model_validate(dict.fromkeys(OFF, 0.8))):
+            image, kept, _ = augment(picture, boxes, classes, [4, number], spec, 64, 96, "letterbox")
+            assert np.isfinite(image).all()
+            assert np.all(kept[:, 2:] > kept[:, :2])
 
 
 @pytest.mark.parametrize("name", ["colour", "blur", "jpeg"])

@@ -117,3 +117,43 @@ def test_a_larger_picture_shows_the_part_that_the_factor_leaves() -> None:
     image, whole, _ = scaled(picture.image, picture.boxes, picture.classes, tf.constant([1, 2]), 1.0, 1.0, 60, 60)
     np.testing.assert_array_equal(image, picture.image)
     np.testing.assert_allclose(whole, picture.boxes)
+
+
+@settings(max_examples=25, deadline=None)
+@given(picture=rectangles(), seed=seeds, smallest=st.floats(0.4, 1), largest=st.floats(1, 2.5))
+def test_boxes_follow_a_letterboxed_picture_that_is_made_smaller_or_larger(
+    picture: Rectangles, seed: npt.NDArray[np.int64], smallest: float, largest: float
+) -> None:
+    found = scaled(picture.image, picture.boxes, picture.classes, seed, smallest, largest, 48, 80, "letterbox")
+    image, boxes, classes = (part.numpy() for part in found)
+    assert image.shape == (48, 80, 3)
+    assert_boxes_follow(image, boxes, classes)
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.0, 1.3, 2.0])
+@pytest.mark.parametrize(("height", "width"), [(60, 160), (160, 60), (100, 100)])
+def test_a_letterboxed_square_stays_a_square_and_grows_with_the_factor(factor: float, height: int, width: int) -> None:
+    picture = drawn(height, width, [(height // 2 - 6, width // 2 - 6, height // 2 + 6, width // 2 + 6)])
+    at_input = 12 * min(64 / height, 96 / width) * factor
+    squares = 0
+    for number in range(8):
+        found = scaled(picture.image, picture.boxes, picture.classes, [7, number], factor, factor, 64, 96, "letterbox")
+        for box in found[1].numpy() * np.tile([64, 96], 2):
+            if np.all((box > 0.5) & (box < np.tile([64, 96], 2) - 0.5)):  # not at an edge, which cuts it
+                squares += 1
+                np.testing.assert_allclose(box[2:] - box[:2], at_input, rtol=0.04)
+    assert squares
+
+
+def test_a_letterboxed_picture_lies_anywhere_along_the_side_that_it_does_not_fill() -> None:
+    picture = drawn(30, 60, [(0, 0, 30, 60)])
+    tops = set()
+    for number in range(40):
+        image, boxes, _ = scaled(
+            picture.image, picture.boxes, picture.classes, [5, number], 1.0, 1.0, 64, 64, "letterbox"
+        )
+        assert boxes.numpy()[0, [1, 3]].tolist() == [0, 1]
+        assert np.count_nonzero(image.numpy()[:, :, 0] == 255) == 32 * 64
+        tops.add(float(boxes.numpy()[0, 0] * 64))
+    assert min(tops) <= 2
+    assert max(tops) >= 30

@@ -10,6 +10,7 @@ from vigie.cartoons import LABELS
 from vigie.data.prepare import prepare, read_part
 from vigie.data.synthetic import write_set
 from vigie.experiment import Augmentation
+from vigie.resizing import GREY
 from vigie.training.augmentation.sheet import contact_sheet
 
 FLIPPED = Augmentation(flip=1.0, scale=0.0)
@@ -45,6 +46,16 @@ def test_a_row_shows_the_picture_with_its_true_boxes_and_then_what_the_model_see
             assert variant.images[0].get_array().shape == (48, 64, 3)
             np.testing.assert_allclose(_boxes(variant), mirrored, atol=0.01)
     assert plt.get_fignums() == []
+
+
+def test_letterboxed_pictures_are_shown_on_the_grey_that_the_model_sees(records: Path) -> None:
+    plain = Augmentation(flip=0.0, scale=0.0)
+    for place in contact_sheet(records, plain, 64, 64, pictures=1, variants=2, resize="letterbox").axes[1:]:
+        pixels = place.images[0].get_array()
+        # 96x72 comes to 64x48.
+        assert (pixels[:8] == GREY).all()
+        assert (pixels[56:] == GREY).all()
+        assert (pixels[8:56] != GREY).any(axis=(1, 2)).all()
 
 
 @pytest.mark.parametrize(("chance", "expected"), [(0.0, 0), (0.1, 1), (0.5, 2), (1.0, 4)])

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from vigie.data.parts import Sample
 from vigie.domain import Box, Detection, LabelledBox
 from vigie.pictures import Picture
+from vigie.resizing import InputSize
 from vigie.training import plots
 from vigie.training.compare import compare
 from vigie.training.evaluation import Evaluation, evaluate
@@ -49,7 +50,7 @@ def evaluated(labels: Sequence[str], *, seed: int = 0, truth: bool = True, finds
         ]
         samples.append(Sample(number, f"{number}.jpg", PICTURE, objects if truth else ()))
         entries.append(found if finds else [])
-    return evaluate(Finds(labels, entries), samples, labels=labels, input_size=(96, 96), progress=False)
+    return evaluate(Finds(labels, entries), samples, labels=labels, input_size=InputSize(96, 96), progress=False)
 
 
 @pytest.fixture(autouse=True)
