@@ -35,9 +35,7 @@ def _backbone() -> tf_keras.Model:
     high = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False, name="depthwise")(low)
     high = layers.ReLU(6.0)(layers.BatchNormalization(momentum=0.9, name="depthwise_norm")(high))
     unused = layers.Conv2D(5, 1, name="unused")(high)
-    model = tf_keras.Model(pixels, {"2": low, "3": high, "4": unused}, name="backbone")
-    model.output_specs = {"2": low.shape, "3": high.shape}
-    return model
+    return tf_keras.Model(pixels, {"2": low, "3": high, "4": unused}, name="backbone")
 
 
 def _decoder() -> tf_keras.Model:

@@ -177,9 +177,9 @@ def _curve(schedule: Schedule) -> Any:
 
 
 def _learning(network: tf_keras.Model) -> list[tf_keras.Model]:
-    """The parts, the backbone as far as the pyramid looks at it: Model Garden's has more layers than that."""
+    """The parts, the backbone as far as the pyramid looks at it, which may be built of fewer levels."""
     highest = max(int(level) for level in network.decoder.output_specs)
-    seen = [network.backbone.output[level] for level in network.backbone.output_specs if int(level) <= highest]
+    seen = [output for level, output in network.backbone.output.items() if int(level) <= highest]
     return [tf_keras.Model(network.backbone.inputs, seen), network.decoder, network.head]
 
 

@@ -1,3 +1,8 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,10 +12,14 @@ import tensorflow as tf
 from official.modeling import optimization
 from tiny_network import TinyNetwork, tiny_network
 
-from vigie.experiment import Schedule
+from vigie.experiment import Experiment, Schedule
+from vigie.training.model import build_network
 from vigie.training.optimizing import Optimizer
 
 Weights = dict[str, npt.NDArray[np.float32]]
+
+
+TESTS = Path(__file__).parents[2]
 
 
 def schedule(**values: Any) -> Schedule:
@@ -172,3 +181,66 @@ def test_half_the_rate_factor_is_half_the_step() -> None:
         assert optimizer.rate_factor.numpy() == factor
     for name, whole in steps[0].items():
         assert steps[1][name] == pytest.approx(whole / 2, abs=1e-7), name
+
+
+def test_the_detectors_network_learns_whole_and_freezes_with_its_batch_norm() -> None:
+    model = {"input_width": 64, "input_height": 64, "backbone_width": 0.35, "fpn_filters": 16, "head_convs": 1}
+    levels = {"anchors": {"min_level": 3, "max_level": 4}}
+    experiment = Experiment.model_validate(
+        {"name": "small", "classes": ["a"], "model": {**model, **levels}, "training": {"steps": 8}}
+    )
+    network = build_network(experiment)
+    images = tf.random.stateless_normal((2, 64, 64, 3), (1, 2))
+    optimizer = Optimizer(network, schedule(frozen=("head",)))
+    with tf.GradientTape() as tape:
+        outputs = network(images, training=True)
+        loss = sum(tf.reduce_mean(outputs[key][level] ** 2) for key in ("cls_outputs", "box_outputs") for level in "34")
+    gradients = tape.gradient(loss, optimizer.variables)
+    assert all(gradient is not None for gradient in gradients)
+    assert not {variable.name for variable in optimizer.variables} & {v.name for v in network.head.variables}
+    before = values_of(network)
+    for part, learns in ((network.backbone, True), (network.decoder, True), (network.head, False)):
+        names = {variable.name for variable in part.non_trainable_variables if "moving" in variable.name}
+        network(images, training=True)
+        assert bool(names & moved(before, values_of(network))) is learns, part.name
+
+
+@pytest.fixture(scope="module")
+def on_devices() -> dict[str, Any]:
+    """What `steps_on_devices` finds; TensorFlow's devices and threads are chosen once a process."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS.parent / "src"), str(TESTS)])}
+    command = [sys.executable, str(TESTS / "steps_on_devices.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_a_training_that_goes_on_from_a_checkpoint_is_the_uncut_one_bit_for_bit(on_devices: dict[str, Any]) -> None:
+    found = on_devices["resumed_on_one"]
+    assert found["steps"] == 40
+    assert found["moved"] > 50
+    assert found["differ"] == {}
+
+
+def test_on_two_devices_in_float16_too_but_for_the_rounding_of_statistics(on_devices: dict[str, Any]) -> None:
+    found = on_devices["resumed_on_two"]
+    assert (found["steps"], found["moved"] > 50) == (40, True)
+    # A checkpoint holds the mean of what the replicas' batch norms saw.
+    assert all("/moving_" in name or "/_averages/" in name for name in found["differ"])
+    assert max(found["differ"].values(), default=0) < 1e-6
+
+
+def test_two_devices_learn_what_one_does_from_the_whole_batch(on_devices: dict[str, Any]) -> None:
+    assert on_devices["difference"] < 1e-6
+
+
+def test_every_device_gets_its_own_statistics_back(on_devices: dict[str, Any]) -> None:
+    found = on_devices["averaged_on_two"]
+    assert found["back"] is True
+    assert found["swapped"] > found["of"] / 2
+
+
+def test_a_step_that_overflows_float16_changes_nothing_and_halves_the_scale(on_devices: dict[str, Any]) -> None:
+    found = on_devices["overflow_on_two"]
+    assert found == {"scale": [32768.0, 16384.0], "step": 41, "moved": 0}
