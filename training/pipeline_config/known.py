@@ -142,6 +142,7 @@ _KNOWN = (
     _Known(f"{_TRAIN}.freeze_variables", "names of variables; whole parts: training.frozen: [backbone]"),
     _Known(f"{_TRAIN}.update_trainable_variables", "names of variables; whole parts: training.frozen: [backbone]"),
     _Known(f"{_TRAIN}.bias_grad_multiplier", "1; parts have factors: training.rates", ("0", "1")),
+    _Known(f"{_TRAIN}.use_bfloat16", "of a TPU; see hardware.precision", _FALSE),
     _Known(f"{_TRAIN}.merge_multiple_label_boxes", "a box has one label", _FALSE),
     # Augmentation
     _Known(f"{_OPTION}.*.keypoint_flip_permutation", _NO_KEYPOINTS),

@@ -38,11 +38,6 @@ def read_learning(train: Section, evaluation: Section | None, book: Book) -> Non
         book.take("training.clip_norm", clip.value, clip)
     else:
         book.keep(clip, "0 clips nothing")
-    half = train.flag("use_bfloat16", default=False)
-    if half.value:
-        book.take("hardware.precision", "mixed_bfloat16", half)
-    else:
-        book.keep(half, "single precision, or what the hardware is best at")
 
 
 @dataclass(frozen=True, slots=True)

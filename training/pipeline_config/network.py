@@ -132,7 +132,7 @@ def _anchors(ssd: Section, book: Book) -> None:
     elif plain is not None:
         _of_ssd(plain, book)
     else:
-        book.leave(generator, "Vigie's own anchors stay; see `vigie data check` for how they fit the boxes")
+        book.leave(generator, "Vigie's own anchors stay; `anchors: auto` fits some to the boxes")
 
 
 def _multiscale(generator: Section, book: Book) -> None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 from pydantic import BaseModel
 
@@ -117,14 +117,19 @@ def _nearest(setting: str, value: Any) -> tuple[Any, str]:
     return nearest, bounds
 
 
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections that a field can hold; anchors, for one, are a section or the word auto."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
 def _limits(setting: str) -> dict[str, float]:
     model: type[BaseModel] = Experiment
     *sections, name = setting.split(".")
     for section in sections:
-        inner = model.model_fields[section].annotation
-        assert isinstance(inner, type)
-        assert issubclass(inner, BaseModel)
-        model = inner
+        model = next(_models(model.model_fields[section].annotation))
     return {
         key: getattr(rule, key)
         for rule in model.model_fields[name].metadata

@@ -14,6 +14,7 @@ from vigie.training.pipeline_config.sections import Section
 from vigie.training.pipeline_config.text import Field, Message, Word, parse, read_text
 from vigie.training.pipeline_config.translate import Translated, as_line, read_pipeline_config
 
+UNKNOWN = "a field that is not known here"
 LABEL_MAP = """
 # Ids have gaps, as COCO's have.
 item { id: 3 name: 'dog\\'s' keypoints { id: 1 label: "nose" } }
@@ -75,6 +76,107 @@ eval_input_reader {
   label_map_path: "Tensorflow/annotations/labels.pbtxt"
   tf_record_input_reader { input_path: "records/val.record" input_path: "records/more.record" }
 }
+"""
+
+
+# As the detection zoo of 2018 had it: no pyramid, anchors in even steps, RMSProp, hard examples.
+WITHOUT_PYRAMID = """
+model { ssd {
+  num_classes: 2
+  box_coder { faster_rcnn_box_coder { y_scale: 10.0 x_scale: 10.0 height_scale: 5.0 width_scale: 5.0 } }
+  matcher { argmax_matcher {
+    matched_threshold: 0.5 unmatched_threshold: 0.5 ignore_thresholds: false
+    negatives_lower_than_unmatched: true force_match_for_each_row: true } }
+  similarity_calculator { iou_similarity { } }
+  anchor_generator { ssd_anchor_generator {
+    num_layers: 6 min_scale: 0.2 max_scale: 0.95
+    aspect_ratios: 1.0 aspect_ratios: 2.0 aspect_ratios: 0.5 aspect_ratios: 3.0 aspect_ratios: 0.3333 } }
+  image_resizer { fixed_shape_resizer { height: 300 width: 300 } }
+  box_predictor { convolutional_box_predictor {
+    min_depth: 0 max_depth: 0 num_layers_before_predictor: 0 use_dropout: false dropout_keep_probability: 0.8
+    kernel_size: 1 box_code_size: 4 apply_sigmoid_to_scores: false
+    conv_hyperparams {
+      activation: RELU_6
+      regularizer { l2_regularizer { weight: 0.00004 } }
+      initializer { truncated_normal_initializer { stddev: 0.03 mean: 0.0 } }
+      batch_norm { train: true, scale: true, center: true, decay: 0.9997, epsilon: 0.001 } } } }
+  feature_extractor {
+    type: 'ssd_mobilenet_v2' min_depth: 16 depth_multiplier: 1.0
+    conv_hyperparams { activation: RELU_6 regularizer { l2_regularizer { weight: 0.00004 } } } }
+  loss {
+    classification_loss { weighted_sigmoid { } }
+    localization_loss { weighted_smooth_l1 { } }
+    hard_example_miner {
+      num_hard_examples: 3000 iou_threshold: 0.99 loss_type: CLASSIFICATION max_negatives_per_positive: 3 }
+    classification_weight: 1.0 localization_weight: 1.0 }
+  normalize_loss_by_num_matches: true
+  post_processing {
+    batch_non_max_suppression {
+      score_threshold: 1e-8 iou_threshold: 0.6 max_detections_per_class: 100 max_total_detections: 100 }
+    score_converter: SIGMOID }
+} }
+train_config: {
+  batch_size: 24
+  optimizer { rms_prop_optimizer: {
+    learning_rate: { exponential_decay_learning_rate {
+      initial_learning_rate: 0.004 decay_steps: 800720 decay_factor: 0.95 } }
+    momentum_optimizer_value: 0.9 decay: 0.9 epsilon: 1.0 } }
+  fine_tune_checkpoint: "PATH_TO_BE_CONFIGURED/model.ckpt"
+  fine_tune_checkpoint_type: "detection"
+  num_steps: 200000
+  data_augmentation_options { random_horizontal_flip { } }
+  data_augmentation_options { ssd_random_crop { } }
+}
+train_input_reader: {
+  tf_record_input_reader { input_path: "PATH_TO_BE_CONFIGURED/mscoco_train.record-?????-of-00100" }
+  label_map_path: "PATH_TO_BE_CONFIGURED/labels.pbtxt"
+}
+eval_config: { num_examples: 8000 max_evals: 10 }
+eval_input_reader: {
+  tf_record_input_reader { input_path: "PATH_TO_BE_CONFIGURED/mscoco_val.record-?????-of-00010" }
+  label_map_path: "PATH_TO_BE_CONFIGURED/labels.pbtxt" shuffle: false num_readers: 1
+}
+"""
+# As EfficientDet has it: another backbone, BiFPN, averaged weights, scale jitter.
+EFFICIENTDET = """
+model { ssd {
+  inplace_batchnorm_update: true freeze_batchnorm: false num_classes: 2 add_background_class: false
+  box_coder { faster_rcnn_box_coder { y_scale: 1.0 x_scale: 1.0 height_scale: 1.0 width_scale: 1.0 } }
+  encode_background_as_zeros: true
+  anchor_generator { multiscale_anchor_generator {
+    min_level: 3 max_level: 7 anchor_scale: 4.0 aspect_ratios: [1.0, 2.0, 0.5] scales_per_octave: 3 } }
+  image_resizer { keep_aspect_ratio_resizer { min_dimension: 512 max_dimension: 512 pad_to_max_dimension: true } }
+  box_predictor { weight_shared_convolutional_box_predictor {
+    depth: 64 class_prediction_bias_init: -4.6
+    conv_hyperparams {
+      force_use_bias: true activation: SWISH regularizer { l2_regularizer { weight: 0.00004 } }
+      initializer { random_normal_initializer { stddev: 0.01 mean: 0.0 } }
+      batch_norm { scale: true decay: 0.99 epsilon: 0.001 } }
+    num_layers_before_predictor: 3 kernel_size: 3 use_depthwise: true } }
+  feature_extractor {
+    type: "ssd_efficientnet-b0_bifpn_keras"
+    bifpn { min_level: 3 max_level: 7 num_iterations: 3 num_filters: 64 }
+    conv_hyperparams { force_use_bias: true activation: SWISH } }
+  loss {
+    classification_loss { weighted_sigmoid_focal { alpha: 0.25 gamma: 1.5 } }
+    localization_loss { weighted_smooth_l1 { } } }
+  normalize_loc_loss_by_codesize: true
+} }
+train_config {
+  fine_tune_checkpoint_version: V2
+  use_bfloat16: true
+  num_steps: 300000
+  batch_size: 128
+  data_augmentation_options { random_scale_crop_and_pad_to_square { output_size: 512 scale_min: 0.1 scale_max: 2.0 } }
+  optimizer { momentum_optimizer {
+    learning_rate { cosine_decay_learning_rate {
+      learning_rate_base: 8e-2 total_steps: 300000 warmup_learning_rate: .001 warmup_steps: 2500 } }
+    momentum_optimizer_value: 0.9 } use_moving_average: false }
+  max_number_of_boxes: 100
+  unpad_groundtruth_tensors: false
+}
+train_input_reader: { label_map_path: "labels.pbtxt" }
+eval_config: { metrics_set: "coco_detection_metrics" use_moving_averages: false batch_size: 1; }
 """
 
 
@@ -417,6 +519,29 @@ def test_a_step_of_the_augmentation_is_translated_or_told(
     assert in_no_list(result) == in_two_lists(result) == set()
 
 
+STEPS = """
+normalize_image random_horizontal_flip random_pixel_value_scale random_image_scale random_rgb_to_gray
+random_adjust_brightness random_adjust_contrast random_adjust_hue random_adjust_saturation random_distort_color
+random_jitter_boxes random_crop_image random_pad_image random_crop_pad_image random_crop_to_aspect_ratio
+random_black_patches random_resize_method scale_boxes_to_pixel_coordinates resize_image subtract_channel_mean
+ssd_random_crop ssd_random_crop_pad ssd_random_crop_fixed_aspect_ratio ssd_random_crop_pad_fixed_aspect_ratio
+random_vertical_flip random_rotation90 rgb_to_gray convert_class_logits_to_softmax random_absolute_pad_image
+random_self_concat_image autoaugment_image drop_label_probabilistically remap_labels random_jpeg_quality
+random_downscale_to_target_pixels random_patch_gaussian random_square_crop_by_scale
+random_scale_crop_and_pad_to_square adjust_gamma
+"""
+
+
+@pytest.mark.parametrize("step", STEPS.split())
+def test_every_step_of_the_format_is_known(tmp_path: Path, step: str) -> None:
+    result = translated(tmp_path, with_options(f"{step} {{ }}"))
+
+    path = f"train_config.data_augmentation_options.{step}"
+    notes = [note for notes in (result.translated, result.left, result.same) for note in notes if note.field == path]
+    assert notes
+    assert UNKNOWN not in {note.reason for note in notes}
+
+
 def test_several_steps_of_colour_share_one_strength(tmp_path: Path) -> None:
     options = (
         "random_adjust_brightness { max_delta: 0.1 }",
@@ -430,12 +555,38 @@ def test_fields_that_nobody_knows_are_listed(tmp_path: Path) -> None:
     text = replaced("  num_steps: 2000", "  num_steps: 2000 num_stepz: 3 [acme.turbo] { on: true }")
     result = translated(tmp_path, text + "eval_input_configs { label_map_path: 'x' }")
 
-    unknown = {note.field: note.was for note in result.left if note.reason == "a field that is not known here"}
+    unknown = {note.field: note.was for note in result.left if note.reason == UNKNOWN}
     assert unknown == {
         "train_config.num_stepz": "3",
         "train_config.[acme.turbo].on": "true",
         "eval_input_configs.label_map_path": "'x'",
     }
+
+
+def test_a_detector_without_a_pyramid_is_translated_as_near_as_it_goes(tmp_path: Path) -> None:
+    result = translated(tmp_path, WITHOUT_PYRAMID)
+    spec = result.experiment
+
+    assert (spec.training.optimizer, spec.training.learning_rate, spec.training.batch) == ("sgd", 0.004, 24)
+    assert (spec.training.ema_decay, spec.training.warmup_steps) == (0.0, 0)
+    assert (spec.loss.classification, spec.loss.box_weight) == ("focal", 4.0)
+    assert (spec.augmentation.flip, spec.augmentation.crop) == (0.5, 0.85)
+    assert spec.model.head_convs == 1
+    assert {"type", "classification_loss", "num_hard_examples", "kernel_size"} <= left_of(result).keys()
+    assert UNKNOWN not in left_of(result).values()
+    assert in_no_list(result) == in_two_lists(result) == set()
+
+
+def test_an_efficientdet_is_translated_as_near_as_it_goes(tmp_path: Path) -> None:
+    result = translated(tmp_path, EFFICIENTDET)
+    spec = result.experiment
+
+    assert (spec.model.input_width, spec.model.resize, spec.model.fpn_filters) == (512, "letterbox", 64)
+    assert (spec.augmentation.scale, spec.augmentation.scale_min, spec.augmentation.scale_max) == (1.0, 0.1, 2.0)
+    assert spec.training.init is None
+    assert {"type", "y_scale", "activation", "num_iterations", "use_bfloat16"} <= left_of(result).keys()
+    assert UNKNOWN not in left_of(result).values()
+    assert in_no_list(result) == in_two_lists(result) == set()
 
 
 def test_another_backbone_is_told_and_replaced(tmp_path: Path) -> None:
