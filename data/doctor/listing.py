@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
-from vigie.annotations import AnnotatedSet, Annotation, pictures_in
+from vigie.annotations import AnnotatedSet, Annotation, PathsIn, names_in, pictures_in
 from vigie.coco import CocoFolder
 from vigie.data.doctor.label_files import Problem
 from vigie.data.doctor.picture_files import PictureFile
@@ -48,8 +48,8 @@ def _opened(root: Path) -> tuple[AnnotatedSet | None, list[Path], Problem | None
 def _voc_as_it_stands(root: Path) -> VocFolder | None:
     """Label files without a folder of pictures; None where there are none."""
     labels_in, pictures_folder = _folder(root, _LABEL_FOLDERS), _folder(root, _PICTURE_FOLDERS)
-    labels = tuple(sorted(path for path in labels_in.iterdir() if path.suffix.lower() == ".xml"))
-    return VocFolder(root, labels, pictures_in(pictures_folder), labels_in, pictures_folder) if labels else None
+    labels = names_in(labels_in, (".xml",))
+    return VocFolder(root, PathsIn(labels_in, labels), pictures_in(pictures_folder)) if labels else None
 
 
 def _folder(root: Path, names: tuple[str, ...]) -> Path:
