@@ -121,11 +121,13 @@ def evaluate(
     labels: Sequence[str],
     max_pictures: int | None = None,
     input_size: InputSize | None = None,
+    intervals: bool = True,
     progress: bool = True,
 ) -> Evaluation:
     """Run the detector on every sample, or on the first `max_pictures`, and count.
 
-    `input_size`, that of the model's input, lets boxes be sliced by their size there.
+    `input_size`, that of the model's input, lets boxes be sliced by their size there. Without `intervals` the
+    bootstrap, which takes seconds, is left out.
     The detector's own threshold decides what it reports: build it with EVALUATION_SCORE_THRESHOLD.
 
     Raises:
@@ -144,7 +146,7 @@ def evaluate(
             bar.update(len(batch))
     if not results:
         raise BadData("there is no picture to evaluate on; prepare a set with pictures in this part")
-    return _evaluation(results, facts, labels, input_size)
+    return _evaluation(results, facts, labels, input_size, intervals=intervals)
 
 
 def _batches(samples: Iterator[Sample]) -> Iterator[list[Sample]]:
@@ -173,6 +175,8 @@ def _evaluation(
     facts: Sequence[tuple[str, Size]],
     labels: Sequence[str],
     input_size: InputSize | None,
+    *,
+    intervals: bool,
 ) -> Evaluation:
     matches = match(results, labels)
     judged = verdicts(results, labels, matches)
@@ -182,7 +186,7 @@ def _evaluation(
         coco=numbers.summary,
         per_class={label: _class_metrics(numbers, matches[at].count, at) for at, label in enumerate(labels)},
         pictures=len(results),
-        analysis=analyse(results, labels, matches, judged, sizes=sizes, input_size=input_size),
+        analysis=analyse(results, labels, matches, judged, sizes=sizes, input_size=input_size, intervals=intervals),
         per_picture=tuple(
             EvaluatedPicture(filename, size, result, found)
             for (filename, size), result, found in zip(facts, results, judged, strict=True)

@@ -58,11 +58,11 @@ class TrainingInputs:
             image, labels = parse(_decoded(image / 255.0, boxes, ids))
             return image, labels if weights is None else weighted(labels, weights)
 
-        examples = self._examples(begin=first_step * self.batch)
+        examples = self.examples(begin=first_step * self.batch)
         examples = examples.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return examples.batch(self.batch, drop_remainder=True).prefetch(_READY_BATCHES)
 
-    def _examples(self, *, begin: int) -> tf.data.Dataset:
+    def examples(self, *, begin: int) -> tf.data.Dataset:
         """Position and serialised example, and the partners of a mosaic where there are such."""
         factors = by_class_id(list(self.factors)) if self.balance.method == "repeat_factors" else None
         examples = ordered_examples(self.files, seed=self.seed, factors=factors).enumerate().skip(begin)
@@ -72,24 +72,25 @@ class TrainingInputs:
         others = others.skip(_MOSAIC_PARTNERS * begin).batch(_MOSAIC_PARTNERS)
         return tf.data.Dataset.zip(examples, others).map(lambda numbered, partners: (*numbered, partners))
 
+    def mosaic_draw(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Whether the example of this seed becomes a mosaic, and the seed of its layout."""
+        chosen, layout = tf.unstack(tf.random.split(tf.random.fold_in(seed, tf.constant(1, tf.int64)), 2))
+        return tf.random.stateless_uniform([], chosen) < self.augmentation.mosaic, layout
+
     def _drawn(
         self, serialised: tf.Tensor, partners: tf.Tensor | None, seed: tf.Tensor, height: int, width: int
     ) -> Annotated:
         """The picture, or at the chance of the augmentation a mosaic with its partners, which are decoded only then."""
         if partners is None:
             return _annotated(serialised)
-        chosen, layout = tf.unstack(tf.random.split(tf.random.fold_in(seed, tf.constant(1, tf.int64)), 2))
+        chosen, layout = self.mosaic_draw(seed)
 
         def combined() -> Annotated:
             four = [_annotated(one) for one in (serialised, *tf.unstack(partners, _MOSAIC_PARTNERS))]
             images, boxes, ids = zip(*four, strict=True)
             return mosaic(images, boxes, ids, layout, height, width, self.resize)
 
-        drawn: Annotated = tf.cond(
-            tf.random.stateless_uniform([], chosen) < self.augmentation.mosaic,
-            combined,
-            lambda: _annotated(serialised),
-        )
+        drawn: Annotated = tf.cond(chosen, combined, lambda: _annotated(serialised))
         return drawn
 
 

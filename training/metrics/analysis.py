@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from vigie.resizing import InputSize
-from vigie.training.metrics.bootstrap import RESAMPLES, Bootstrap, Interval, bootstrap
+from vigie.training.metrics.bootstrap import RESAMPLES, Bootstrap, Interval, bootstrap, no_bootstrap
 from vigie.training.metrics.calibration import Calibration, calibration
 from vigie.training.metrics.confusion import Confusion, confusion
 from vigie.training.metrics.matching import LabelMatches, PictureResult
@@ -70,10 +70,11 @@ def analyse(
     *,
     sizes: Sequence[Size],
     input_size: InputSize | None,
+    intervals: bool = True,
 ) -> Analysis:
     """`matches` and `judged` are those of `results`; `sizes` are the pictures'."""
     return Analysis(
-        intervals=bootstrap(matches, len(results)),
+        intervals=bootstrap(matches, len(results)) if intervals else no_bootstrap(labels),
         thresholds={label: threshold_curve(found) for label, found in zip(labels, matches, strict=True)},
         confusion=confusion(results, labels),
         tide=tide(results, labels, judged),

@@ -51,6 +51,11 @@ def bootstrap(
     return _intervals(measured, drawn)
 
 
+def no_bootstrap(labels: Sequence[str]) -> Bootstrap:
+    """Where it was not asked for: no interval is known."""
+    return Bootstrap(None, None, (None,) * len(labels))
+
+
 def paired_difference(
     ours: Sequence[LabelMatches],
     others: Sequence[LabelMatches],
