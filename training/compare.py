@@ -22,11 +22,15 @@ class PictureDifference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`difference` is ours minus the other's. `pictures` are those that differ, the worst for us first."""
+    """`difference` is ours minus the other's. `pictures` are those that differ, the worst for us first.
+
+    `other` is what it was compared with.
+    """
 
     labels: tuple[str, ...]
     difference: Bootstrap
     pictures: tuple[PictureDifference, ...]
+    other: Evaluation
 
     @property
     def more_than_noise(self) -> bool:
@@ -68,6 +72,7 @@ def compare(ours: Evaluation, other: Evaluation) -> Comparison:
         labels,
         paired_difference(ours.matches, other.matches, ours.pictures),
         tuple(sorted((one for one in differences if one.found or one.false), key=lambda one: one.found - one.false)),
+        other,
     )
 
 

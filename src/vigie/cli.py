@@ -17,7 +17,6 @@ import typer
 from vigie.errors import BadSetting, Unavailable, VigieError
 from vigie.streaming.cli import app as stream_app
 from vigie.streaming.cli import predict_command
-from vigie.whole import write_whole
 
 app = typer.Typer(
     name="vigie",
@@ -278,7 +277,7 @@ def train_command(
 def evaluate_command(
     model: Annotated[Path, typer.Argument(help="A run, or a model bundle's folder.")],
     data: Annotated[Path, typer.Option(help="Prepared records, or a folder of annotated pictures.")],
-    out: Annotated[Path, typer.Option(help="The folder for metrics.json and the figures.")],
+    out: Annotated[Path, typer.Option(help="The folder for report.html, metrics.json and pictures.jsonl.")],
     part: Annotated[PartName, typer.Option(help="Of prepared records.")] = PartName.TEST,
     runtime: Annotated[str | None, typer.Option(help="Of a bundle: tflite or saved_model.")] = None,
     compare_with: Annotated[
@@ -286,9 +285,10 @@ def evaluate_command(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a model on annotated pictures with COCO's metrics.
+    """Measure a model on annotated pictures with COCO's metrics; report.html shows how good it is and where it fails.
 
-    With `--compare` the difference stands in compare.json, with its 95 % interval and the pictures that make it.
+    With `--compare` the difference stands there and in compare.json, with its 95 % interval and the pictures that
+    make it.
 
     Example: `vigie evaluate models/demo --data runs/demo/data --out /tmp/report`
     """
@@ -296,23 +296,26 @@ def evaluate_command(
     from vigie.training.evaluation import evaluate
     from vigie.training.measuring import detector_of, input_size_of, samples_of
     from vigie.training.plots import per_class
-    from vigie.training.report import write_report
+    from vigie.training.report import REPORT_FILE, write_report
 
     detector = detector_of(model, runtime=runtime)
     samples, pictures = samples_of(data, part.value)
     evaluation = evaluate(
         detector, samples, labels=detector.labels, max_pictures=pictures, input_size=input_size_of(model)
     )
-    written = write_report(evaluation, out)
+    about = {"model": str(model), "data": str(data) if pictures is None else f"{data}, {part.value}"}
+    compared = None
     if compare_with is not None:
         other, (samples, pictures) = detector_of(compare_with), samples_of(data, part.value)
         compared = compare(evaluation, evaluate(other, samples, labels=other.labels, max_pictures=pictures))
-        write_whole(out / "compare.json", json.dumps(compared.to_json(), indent=1, ensure_ascii=False) + "\n")
+        about["the other model"] = str(compare_with)
+    samples, _ = samples_of(data, part.value)
+    written = write_report(evaluation, out, samples=samples, compared=compared, about=about)
     if as_json:
         say(evaluation.to_json(), as_json=True)
     else:
         typer.echo(per_class(evaluation).round(3).to_string())
-        say({"metrics": written}, as_json=False)
+        say({"metrics": written, "report": out / REPORT_FILE}, as_json=False)
 
 
 @app.command("export")

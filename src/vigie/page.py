@@ -24,11 +24,15 @@ color:var(--ink);background:var(--paper)}
 @media print{body{margin:0;max-width:none;font-size:11px}h2,h3{break-after:avoid}figure,tr,img{break-inside:avoid}}
 """
 _JPEG_QUALITY = 82
+_LETTERS = 26  # as many lines of writing are as high as the picture
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """A rectangle over a picture, in its pixels. `kind` is a CSS class, `said` is shown where it is pointed at."""
+    """A rectangle over a picture, in its pixels. `kind` is a CSS class, `said` is shown where it is pointed at.
+
+    `written` stands above it.
+    """
 
     left: float
     top: float
@@ -36,6 +40,7 @@ class Outline:
     height: float
     kind: str = ""
     said: str = ""
+    written: str = ""
 
     @classmethod
     def of(cls, box: Box, kind: str = "", said: str = "") -> Self:
@@ -64,9 +69,11 @@ def drawing(rgb: Pixels, outlines: Sequence[Outline], *, most_px: int, area: Box
     shrunk = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
     encoded = encode_jpeg(shrunk, _JPEG_QUALITY)
     place = f'x="{shown.left:g}" y="{shown.top:g}" width="{shown.width:g}" height="{shown.height:g}"'
+    letters_px = max(shown.width, shown.height) / _LETTERS
+    marks = "".join(map(_rectangle, outlines)) + "".join(_writing(one, letters_px) for one in outlines if one.written)
     return (
         f'<svg viewBox="{shown.left:g} {shown.top:g} {shown.width:g} {shown.height:g}">'
-        f'<image href="{data_uri(encoded, "image/jpeg")}" {place}/>{"".join(map(_rectangle, outlines))}</svg>'
+        f'<image href="{data_uri(encoded, "image/jpeg")}" {place}/>{marks}</svg>'
     )
 
 
@@ -79,3 +86,11 @@ def _rectangle(outline: Outline) -> str:
     place = f'x="{outline.left:g}" y="{outline.top:g}" width="{outline.width:g}" height="{outline.height:g}"'
     said = f"<title>{escape(outline.said)}</title></rect>" if outline.said else ""
     return f"<rect{kind} {place}>{said}" if said else f"<rect{kind} {place}/>"
+
+
+def _writing(outline: Outline, letters_px: float) -> str:
+    """Inside the box where there is no room above it."""
+    above = outline.top - 0.3 * letters_px
+    baseline = above if above > letters_px else outline.top + 1.1 * letters_px
+    place = f'x="{max(outline.left, 0):g}" y="{baseline:g}" font-size="{letters_px:g}"'
+    return f"<text {place}>{escape(outline.written)}</text>"

@@ -36,6 +36,14 @@ def test_a_drawing_of_a_part_keeps_the_coordinates_and_is_not_enlarged() -> None
     assert part[10, 10, 0] > 200
 
 
+def test_what_is_written_stands_above_the_box_or_inside_where_there_is_no_room() -> None:
+    svg = drawing(RGB, [Outline(5, 30, 9, 9, written="cat & dog"), Outline(-3, 1, 9, 9, written="top")], most_px=80)
+    assert re.findall(r'<text x="([\d.]+)" y="([\d.]+)" font-size="[\d.]+">([^<]+)</text>', svg) == [
+        ("5", "29.0769", "cat &amp; dog"),
+        ("0", "4.38462", "top"),
+    ]
+
+
 def test_a_page_is_one_file_with_its_title_as_text() -> None:
     made = page("<Faces> & more", "<p>found</p>")
     assert made.startswith("<!doctype html>")

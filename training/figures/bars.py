@@ -68,7 +68,7 @@ def intervals(evaluation: Evaluation) -> Figure:
     rows = _rows(evaluation.analysis.intervals, {label: f"{named(label)} ({counts[label]})" for label in counts})
     title = "AP50 by label (true boxes), with 95 % intervals"
     if not rows:
-        return nothing(title, "there are no true boxes")
+        return nothing(title, "there are no true boxes" if evaluation.coco["mAP"] is None else "not asked for")
     figure, axes = _whiskers(rows, colour_of=lambda _: BLUE, signed=False)
     axes.set_xlim(0, 1.01)
     dress(axes, title, grid="x")
@@ -77,8 +77,9 @@ def intervals(evaluation: Evaluation) -> Figure:
 
 def comparison(compared: Comparison) -> Figure:
     """The difference to the other model with its 95 % interval; what leaves out 0 is more than noise."""
-    rows = _rows(compared.difference, {label: named(label) for label in compared.labels})
-    title = "Ours minus the other, with 95 % intervals"
+    counts = {label: found.count for label, found in compared.other.per_class.items()}
+    rows = _rows(compared.difference, {label: f"{named(label)} ({counts[label]})" for label in counts})
+    title = "This model minus the other, with 95 % intervals"
     if not rows:
         return nothing(title, "there are no true boxes")
     figure, axes = _whiskers(rows, colour_of=_verdict_colour, signed=True)
@@ -91,7 +92,10 @@ def comparison(compared: Comparison) -> Figure:
 
 
 def _verdict_colour(one: Interval) -> str:
-    return MUTED if not one.excludes_zero else GREEN if one.value > 0 else ORANGE
+    """Without a width, the interval is of a label on a single picture and says nothing."""
+    if not one.excludes_zero or one.low == one.high:
+        return MUTED
+    return GREEN if one.value > 0 else ORANGE
 
 
 def _slices(axes: Axes, parts: Sequence[SliceNumbers]) -> None:
@@ -124,7 +128,7 @@ def _whiskers(
     for place, (_, one) in enumerate(rows):
         colour = colour_of(one)
         axes.plot([one.low, one.high], [place, place], color=colour, linewidth=2.5, alpha=0.5, solid_capstyle="round")
-        axes.plot([one.value], [place], "o", color=colour, markersize=6)
+        axes.plot([one.value], [place], "o", color=colour, markersize=6, clip_on=False)
         said = f"{one.value:{sign}.3f}  ({one.low:{sign}.3f} to {one.high:{sign}.3f})"
         axes.text(1.02, place, said, transform=axes.get_yaxis_transform(), va="center", color=INK, fontsize=size)
     axes.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=size)

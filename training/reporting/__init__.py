@@ -1,0 +1,1 @@
+"""What a person reads of an evaluation: sentences, tables, galleries and the page that has them all."""
