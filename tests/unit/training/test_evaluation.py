@@ -118,6 +118,15 @@ def test_a_label_that_the_model_lacks_is_named() -> None:
         run([picture(1, LabelledBox("bird", HERE))], [])
 
 
+def test_without_intervals_the_numbers_are_the_same_and_no_interval_is_known() -> None:
+    samples = [picture(1, LabelledBox("cat", HERE), LabelledBox("dog", THERE))]
+    entries = [Detection("cat", 0.9, HERE)]
+    quick = evaluate(Prepared(entries), samples, labels=LABELS, intervals=False, progress=False)
+    assert quick.coco == run(samples, entries).coco
+    metrics = quick.to_json()["intervals"]
+    assert (metrics["mAP"], metrics["mAP50"], metrics["AP50"]) == (None, None, {"cat": None, "dog": None})
+
+
 def test_max_pictures_takes_the_first() -> None:
     samples = [picture(number, LabelledBox("cat", HERE)) for number in range(12)]
     right = [Detection("cat", 0.9, HERE)]
