@@ -22,6 +22,7 @@ class _Known:
 _TRAIN = "train_config"
 _OPTION = f"{_TRAIN}.data_augmentation_options"
 _SSD = "model.ssd"
+_MATCHER = f"{_SSD}.matcher.argmax_matcher"
 _NMS = f"{_SSD}.post_processing.batch_non_max_suppression"
 _UNKNOWN = "a field that is not known here"
 _SPEED = "how fast pictures are read, not which"
@@ -53,22 +54,22 @@ _KNOWN = (
     _Known(f"{_SSD}.*.conv_hyperparams.op", "convolutions", ("CONV",)),
     _Known(f"{_SSD}.*.conv_hyperparams.force_use_bias", "no bias before batch norm", _FALSE),
     _Known(f"{_SSD}.*.conv_hyperparams.regularize_depthwise", "depthwise kernels do not decay", _FALSE),
-    _Known(f"{_SSD}.*.conv_hyperparams.initializer*", "Model Garden's own"),
-    _Known(f"{_SSD}.*.conv_hyperparams.*batch_norm.decay", ".97, which short trainings need"),
-    _Known(f"{_SSD}.*.conv_hyperparams.*batch_norm.epsilon", "as here", ("0.001",)),
-    _Known(f"{_SSD}.*.conv_hyperparams.*batch_norm.center", "as here", _TRUE),
-    _Known(f"{_SSD}.*.conv_hyperparams.*batch_norm.scale", "as here", _TRUE),
-    _Known(f"{_SSD}.*.conv_hyperparams.*batch_norm.train", "as here; see training.frozen", _TRUE),
+    _Known(f"{_SSD}.*.conv_hyperparams.initializer*", "Model Garden's own initialisers"),
+    _Known(f"{_SSD}.*.conv_hyperparams.*batch_norm.decay", "Vigie's is .97, which short trainings need"),
+    _Known(f"{_SSD}.*.conv_hyperparams.*batch_norm.epsilon", ".001", ("0.001",)),
+    _Known(f"{_SSD}.*.conv_hyperparams.*batch_norm.center", "with an offset", _TRUE),
+    _Known(f"{_SSD}.*.conv_hyperparams.*batch_norm.scale", "with a scale", _TRUE),
+    _Known(f"{_SSD}.*.conv_hyperparams.*batch_norm.train", "it learns; see training.frozen", _TRUE),
     _Known(f"{_SSD}.*.conv_hyperparams.*_norm*", "batch norm"),
     _Known(f"{_SSD}.*.conv_hyperparams.regularizer*", "weight decay, which is L2's"),
     _Known(f"{_SSD}.box_coder.faster_rcnn_box_coder.[xy]_scale", "10", ("10",)),
     _Known(f"{_SSD}.box_coder.faster_rcnn_box_coder.*_scale", "5", ("5",)),
     _Known(f"{_SSD}.box_coder.faster_rcnn_box_coder", "10, 10, 5, 5", None),
     _Known(f"{_SSD}.box_coder.*", "boxes are coded as Faster R-CNN's, with 10, 10, 5, 5"),
-    _Known(f"{_SSD}.matcher.argmax_matcher.ignore_thresholds", "thresholds count", _FALSE),
-    _Known(f"{_SSD}.matcher.argmax_matcher.negatives_lower_than_unmatched", "as here", _TRUE),
-    _Known(f"{_SSD}.matcher.argmax_matcher.force_match_for_each_row", "each object has its best anchor", _TRUE),
-    _Known(f"{_SSD}.matcher.argmax_matcher.use_matmul_gather", _RUN_BY, None),
+    _Known(f"{_MATCHER}.ignore_thresholds", "thresholds count", _FALSE),
+    _Known(f"{_MATCHER}.negatives_lower_than_unmatched", "none counts between the thresholds", _TRUE),
+    _Known(f"{_MATCHER}.force_match_for_each_row", "each object has its best anchor", _TRUE),
+    _Known(f"{_MATCHER}.use_matmul_gather", _RUN_BY, None),
     _Known(f"{_SSD}.similarity_calculator.iou_similarity", "IoU", None),
     _Known(f"{_SSD}.similarity_calculator*", "IoU"),
     _Known(f"{_SSD}.box_predictor.*.kernel_size", "3", ("3",)),
@@ -92,8 +93,8 @@ _KNOWN = (
     _Known(f"{_SSD}.anchor_generator.ssd_anchor_generator.base_anchor_*", "sizes are in strides"),
     _Known(f"{_SSD}.anchor_generator.ssd_anchor_generator.scales", "approximate anchors span min_scale to max_scale"),
     # After the network
-    _Known(f"{_NMS}.score_threshold", "a matter of the bundle: score_threshold, thresholds"),
-    _Known(f"{_NMS}.iou_threshold", "a matter of the bundle: nms_iou, .5", ("0.5",)),
+    _Known(f"{_NMS}.score_threshold", "score_threshold and thresholds of the bundle"),
+    _Known(f"{_NMS}.iou_threshold", "nms_iou of the bundle, .5", ("0.5",)),
     _Known(f"{_NMS}.max_detections_per_class", "at most 100 in a picture", ("100",)),
     _Known(f"{_NMS}.max_total_detections", "at most 100 in a picture", ("100",)),
     _Known(f"{_NMS}.use_static_shapes", _RUN_BY, None),
@@ -105,7 +106,7 @@ _KNOWN = (
     _Known(f"{_NMS}.max_classes_per_detection", "means nothing without use_class_agnostic_nms", None),
     _Known(f"{_NMS}.soft_nms_sigma", "hard, not soft", _NONE),
     _Known(f"{_SSD}.post_processing.score_converter", "a sigmoid a class", ("SIGMOID",)),
-    _Known(f"{_SSD}.post_processing.logit_scale", "as here", ("1",)),
+    _Known(f"{_SSD}.post_processing.logit_scale", "1", ("1",)),
     _Known(f"{_SSD}.post_processing.calibration_config*", "scores are as the network gives them"),
     # The loss
     _Known(f"{_SSD}.encode_background_as_zeros", "a sigmoid a class, none for background", _TRUE),
@@ -116,15 +117,15 @@ _KNOWN = (
     _Known(f"{_SSD}.inplace_batchnorm_update", _RUN_BY, None),
     _Known(f"{_SSD}.freeze_batchnorm", "batch norm learns with its part; see training.frozen", _FALSE),
     _Known(f"{_SSD}.return_raw_detections_during_predict", _RUN_BY, None),
-    _Known(f"{_SSD}.weight_regression_loss_by_score", "as here", _FALSE),
-    _Known(f"{_SSD}.use_confidences_as_targets", "as here", _FALSE),
+    _Known(f"{_SSD}.weight_regression_loss_by_score", "boxes weigh the same", _FALSE),
+    _Known(f"{_SSD}.use_confidences_as_targets", "targets are 0 and 1", _FALSE),
     _Known(f"{_SSD}.implicit_example_weight", "1", ("1",)),
     _Known(f"{_SSD}.mask_head_config*", _NO_KEYPOINTS),
     _Known(f"{_SSD}.loss.*.anchorwise_output", "deprecated there", None),
     _Known(f"{_SSD}.loss.hard_example_miner*", _FOCAL),
     _Known(f"{_SSD}.loss.random_example_sampler*", _FOCAL),
     _Known(f"{_SSD}.loss.equalization_loss*", "rare classes: balance.method"),
-    _Known(f"{_SSD}.loss.expected_loss_weights", "as here", ("NONE",)),
+    _Known(f"{_SSD}.loss.expected_loss_weights", "none", ("NONE",)),
     _Known(f"{_SSD}.loss.*_negative_sampl*", _FOCAL),
     # Training
     _Known(f"{_TRAIN}.sync_replicas", _RUN_BY, None),
@@ -180,7 +181,7 @@ _KNOWN = (
     _Known("eval_config.eval_master", _RUN_BY, None),
     _Known("eval_config.retain_original_image*", _DRAWN, None),
     _Known("eval_config.eval_instance_masks", _NO_KEYPOINTS, _FALSE),
-    _Known("eval_config.ignore_groundtruth", "as here", _FALSE),
+    _Known("eval_config.ignore_groundtruth", "compared with the true boxes", _FALSE),
     _Known("eval_config.export_path", "`vigie evaluate` writes a line a picture"),
     _Known("eval_config.*visual*", _DRAWN),
     _Known("eval_config.skip_*", _DRAWN),
@@ -219,8 +220,12 @@ def sort_out_the_rest(root: Section, book: Book) -> None:
         known = next((known for known in _KNOWN if fnmatchcase(_unnumbered(found.path), known.pattern)), None)
         if known is None:
             book.leave(found, _UNKNOWN)
-        elif known.same is None or _plain(found) in {_plain_word(word) for word in known.same}:
+        elif known.same is None:
             book.keep(found, known.why)
+        elif _plain(found) in {_plain_word(word) for word in known.same}:
+            book.keep(found, f"as Vigie's: {known.why}")
+        elif known.same:
+            book.leave(found, f"Vigie's: {known.why}")
         else:
             book.leave(found, known.why)
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, get_args
 from pydantic import BaseModel
 
 from vigie.experiment import Experiment
-from vigie.training.pipeline_config.sections import Found, Section
+from vigie.training.pipeline_config.sections import Found, Section, written
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ class Book:
 
     def tell(self, setting: str, now: str, read: Read, why: str = "") -> None:
         """Note what became of it, without setting anything."""
-        self._note(self.translated, read, setting, now, why)
+        was = read.written if isinstance(read, Found) else written(read.message)
+        self._note(self.translated, Note(read.path, read.line, was, setting, now, why), read)
 
     def leave(self, read: Read, why: str) -> None:
         """Note that this has no counterpart. What is not in the file is not missed."""
@@ -65,12 +66,12 @@ class Book:
             self._done |= {leaf.path for leaf in read.leaves()}  # what is in it goes with it
         elif not read.leaves:
             return
-        self._note(self.left, read, "", "", why)
+        self._note(self.left, Note(read.path, read.line, read.written, reason=why), read)
 
     def keep(self, read: Read, why: str) -> None:
         """Note that this changes nothing: Vigie always does so, or it never had an effect."""
         if isinstance(read, Section) or read.leaves:
-            self._note(self.same, read, "", "", why)
+            self._note(self.same, Note(read.path, read.line, read.written, reason=why), read)
 
     def open(self, root: Section) -> Iterator[Found[Any]]:
         """What is in the file and in no list yet."""
@@ -78,9 +79,9 @@ class Book:
             if leaf.path not in self._done:
                 yield Found(leaf.path, leaf.value, (leaf,))
 
-    def _note(self, notes: list[Note], read: Read, setting: str, now: str, why: str) -> None:
+    def _note(self, notes: list[Note], note: Note, read: Read) -> None:
         self._done |= {leaf.path for leaf in read.leaves} if isinstance(read, Found) else {read.path}
-        notes.append(Note(read.path, read.line, read.written, setting, now, why))
+        notes.append(note)
 
     def nested(self) -> dict[str, Any]:
         """The settings as an experiment's sections."""

@@ -36,9 +36,7 @@ def _box(loss: Section, book: Book) -> None:
     huber = kinds.section("weighted_smooth_l1")
     if huber is not None:
         delta = huber.number("delta", 1.0)
-        book.take("loss.huber_delta", delta.value, delta)
-        if not huber.names():
-            book.join("loss.huber_delta", huber)
+        book.take("loss.huber_delta", delta.value, delta if huber.names() else huber)
         return
     for name, why in (("weighted_giou", ""), ("weighted_iou", "1 - GIoU instead of 1 - IoU, which is flat far away")):
         overlap = kinds.section(name)
@@ -111,7 +109,7 @@ def read_decay(ssd: Section, train: Section, book: Book) -> None:
             book.join("training.weight_decay", other)
         else:
             book.leave(other, f"one decay for all parts, that of {first.path}")
-    book.keep(counted, "as here")
+    book.keep(counted, "it is added")
 
 
 def _l2(part: Section) -> list[Found[float]]:

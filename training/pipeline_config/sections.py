@@ -45,7 +45,7 @@ class Found(Generic[T]):
     @property
     def written(self) -> str:
         if not self.leaves:
-            return f"{self.value} by default"
+            return f"{str(self.value).lower() if isinstance(self.value, bool) else self.value} by default"
         return ", ".join(leaf.written for leaf in self.leaves)
 
 

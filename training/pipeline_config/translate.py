@@ -56,7 +56,7 @@ class Translated:
         comments: dict[str, str] = {}
         for note in self.translated:
             first = comments.get(note.setting)
-            comments[note.setting] = _origin(note) if first is None else first + _also(note)
+            comments[note.setting] = _origin(note) if first is None else first + _also(note, first)
         return annotated_yaml(self.experiment, head, comments)
 
 
@@ -72,10 +72,10 @@ def _origin(note: Note) -> str:
     return f"{note.field}, {was}" + (f" ({note.reason})" if note.reason else "")
 
 
-def _also(note: Note) -> str:
-    """A second field behind the same setting, in short."""
-    where = f"line {note.line}" if note.line is not None else note.field
-    return f"; {where}" + (f" ({note.reason})" if note.reason else "")
+def _also(note: Note, said: str) -> str:
+    """A second field behind the same setting, in short; a default goes without saying."""
+    where = f"; line {note.line}" if note.line is not None else ""
+    return where + (f" ({note.reason})" if note.reason and note.reason not in said else "")
 
 
 def read_pipeline_config(path: Path, *, name: str | None = None, label_map: Path | None = None) -> Translated:

@@ -282,7 +282,7 @@ def test_the_yaml_is_the_experiment_and_says_where_its_numbers_come_from(tmp_pat
     text = result.to_yaml()
     assert "\n  batch: 16  # train_config.batch_size, line 30\n" in text
     assert "#   train: 'records/train-?????-of-00002'\n" in text
-    assert "iou_threshold (line 20): 0.6; a matter of the bundle: nms_iou, .5\n" in text
+    assert "iou_threshold (line 20): 0.6; Vigie's: nms_iou of the bundle, .5\n" in text
 
 
 def test_labels_that_yaml_could_misread_stay_what_they_are(tmp_path: Path) -> None:
