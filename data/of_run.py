@@ -3,6 +3,7 @@
 import logging
 
 from vigie.data.divide import input_hash
+from vigie.data.fit_anchors import fit_anchors
 from vigie.data.manifest import FILE, Manifest, load_manifest
 from vigie.data.prepare import prepare
 from vigie.data.synthetic import write_set
@@ -25,9 +26,17 @@ def draw_pictures(run: Run, *, progress: bool = True) -> None:
 def records_of(run: Run, *, progress: bool = True) -> Manifest:
     """Draw the run's pictures if it draws its own, and prepare them, unless the records are of these very pictures.
 
+    Anchors that are auto are fitted to them.
+
     Raises:
         BadData, BadAnnotation, BadPicture: what is wrong with the pictures.
     """
+    manifest = _prepared(run, progress)
+    fit_anchors(run)
+    return manifest
+
+
+def _prepared(run: Run, progress: bool) -> Manifest:
     if run.prepared is not None:
         return load_manifest(run.records)
     draw_pictures(run, progress=progress)

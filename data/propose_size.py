@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from vigie.anchors import AnchorSpec
-from vigie.data.doctor.anchor_fit import ENOUGH, MATCH_IOU, best_ious, k_means_shapes, proposal
+from vigie.data.doctor.anchor_fit import ENOUGH, MATCH_IOU, fitted, share_matched
 from vigie.data.doctor.training_fit import TINY_PX
 from vigie.data.propose_facts import Floats, SetFacts
 
@@ -21,7 +21,6 @@ _ALIKE = 1.35
 _MOST_ALIKE = 0.8  # of the pictures
 _FAR_FROM_SQUARE = 1.2
 _WIDEST = 16 / 9
-_SHAPES = 9
 
 Size = tuple[int, int]
 
@@ -73,11 +72,12 @@ def anchors(facts: SetFacts, size: Size) -> tuple[AnchorSpec, str]:
     """The usual anchors where they match the boxes, else those that do with the fewest."""
     usual = AnchorSpec()
     boxes = facts.boxes * (*size, *size)
-    share = float((best_ious(boxes, usual, *size) >= MATCH_IOU).mean())
+    share = share_matched(boxes, usual, *size)
     at = f"of the boxes at IoU {MATCH_IOU}"
     if share >= ENOUGH:
         return usual, f"the usual ones, which match {share:.1%} {at}"
-    better, better_share = proposal(boxes, usual, k_means_shapes(boxes[:, 2:] - boxes[:, :2], _SHAPES), *size)
+    better = fitted(boxes, usual, *size)
+    better_share = share_matched(boxes, better, *size)
     if better_share <= share:
         return usual, f"the usual ones, which match {share:.1%} {at}; no others of their kind match more"
     return better, f"made for these boxes: they match {better_share:.1%} {at}, the usual ones {share:.1%}"

@@ -138,7 +138,7 @@ def _build(run: Run, trained: Trained, folder: Path) -> ModelFacts:
         labels=run.experiment.classes,
         input=pixels,
         outputs=OUTPUTS,
-        anchors=spec.anchors,
+        anchors=spec.grid,
         data_hash=load_manifest(run.records).source_hash,
         training_key=trained.key,
         code=code_version(),

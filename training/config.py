@@ -29,7 +29,7 @@ def decoder(experiment: Experiment, *, score_threshold: float = 0.5) -> Decoder:
         labels=experiment.classes,
         input_width=model.input_width,
         input_height=model.input_height,
-        anchors=anchors_yxyx_px(model.anchors, model.input_width, model.input_height),
+        anchors=anchors_yxyx_px(model.grid, model.input_width, model.input_height),
         box_weights=_BOX_CODE_WEIGHTS,
         score_threshold=score_threshold,
         resize=model.resize,
@@ -38,7 +38,7 @@ def decoder(experiment: Experiment, *, score_threshold: float = 0.5) -> Decoder:
 
 def task_config(experiment: Experiment) -> retinanet.RetinaNetTask:
     """The model and its losses, without data."""
-    model, anchors, loss = experiment.model, experiment.model.anchors, experiment.loss
+    model, anchors, loss = experiment.model, experiment.model.grid, experiment.loss
     return retinanet.RetinaNetTask(
         model=retinanet.RetinaNet(
             num_classes=len(experiment.classes) + 1,  # column 0 is background

@@ -114,7 +114,7 @@ def set_initial_weights(task: Any, experiment: Experiment) -> None:
     named = experiment.training.init or ""
     checkpoint = _initial_checkpoint(project_root() / named, named)
     task.init_checkpoint = str(checkpoint)
-    outputs = experiment.model.anchors.per_cell * (len(experiment.classes) + 1)
+    outputs = experiment.model.grid.per_cell * (len(experiment.classes) + 1)
     shapes = tf.train.load_checkpoint(str(checkpoint)).get_variable_to_shape_map()
     same_head = any("_classifier" in name and shape == [outputs] for name, shape in shapes.items())
     task.init_checkpoint_modules = _ALL_MODULES if same_head else _WITHOUT_HEAD

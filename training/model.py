@@ -50,7 +50,7 @@ def inference_model(
     pixels = tf_keras.Input((spec.input_height, spec.input_width, 3), dtype=tf.float32, name="pixels")
     normalised = pixels if normalised_input else (pixels - PIXEL_MEAN_RGB) / PIXEL_STD_RGB
     scores, boxes, _ = network.head(network.decoder(network.backbone(normalised, training=False)))
-    levels = [str(level) for level in range(spec.anchors.min_level, spec.anchors.max_level + 1)]
+    levels = [str(level) for level in range(spec.grid.min_level, spec.grid.max_level + 1)]
     classes = len(experiment.classes) + 1
     outputs = {
         RAW_BOXES: tf.concat([_flat(boxes[level], 4) for level in levels], axis=1, name=RAW_BOXES),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vigie.data.balance import class_factors
+from vigie.data.fit_anchors import fit_anchors
 from vigie.data.prepare import load_manifest, part_files
 from vigie.data.quiet import quiet_tensorflow
 from vigie.errors import BadRun
@@ -54,6 +55,7 @@ def train(run: Run, *, progress: bool = True, on_step: OnStep | None = None) -> 
         BadSetting: the initial weights are not there or do not fit.
         BadRun: the loss became infinite or no number; the last good checkpoint is kept.
     """
+    fit_anchors(run)
     key = training_key(run)
     folder = run.checkpoints
     done = _read_trained(folder)

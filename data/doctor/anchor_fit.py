@@ -13,6 +13,7 @@ from vigie.anchors import AnchorSpec
 
 MATCH_IOU = 0.5
 ENOUGH = 0.9  # of the boxes
+SHAPES = 9  # as many as YOLO's
 _ROUNDS = 50
 _SIZES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0)
 _MOST_SCALES = 3
@@ -50,6 +51,16 @@ def _iou(first: Floats, second: Floats) -> Floats:
     overlap = shared.prod(axis=1)
     areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (first, second)]
     return np.asarray(overlap / (areas[0] + areas[1] - overlap), np.float64)
+
+
+def share_matched(boxes: Floats, spec: AnchorSpec, width: int, height: int) -> float:
+    """Of the boxes, those that an anchor overlaps enough to learn from them."""
+    return float((best_ious(boxes, spec, width, height) >= MATCH_IOU).mean())
+
+
+def fitted(boxes: Floats, start: AnchorSpec, width: int, height: int) -> AnchorSpec:
+    """The anchors of `proposal` with the boxes' own shapes."""
+    return proposal(boxes, start, k_means_shapes(boxes[:, 2:] - boxes[:, :2], SHAPES), width, height)[0]
 
 
 def k_means_shapes(shapes: Floats, count: int) -> Floats:
@@ -92,7 +103,7 @@ def proposal(boxes: Floats, spec: AnchorSpec, shapes: Floats, width: int, height
         candidate = spec.model_copy(
             update={"min_level": level, "scales": number, "size": size, "aspect_ratios": ratios}
         )
-        share = float((best_ious(boxes, candidate, width, height) >= MATCH_IOU).mean())
+        share = share_matched(boxes, candidate, width, height)
         cost = _how_many(candidate, width, height)
         rank = (False, cost, -share) if share >= ENOUGH else (True, -share, cost)
         if rank < best_rank:

@@ -13,6 +13,7 @@ from vigie.data.doctor.labels import check_labels
 from vigie.data.doctor.pictures import check_pictures
 from vigie.data.doctor.reading import DataSet, read_set
 from vigie.data.doctor.training_fit import check_training_fit
+from vigie.experiment import Anchors
 from vigie.resizing import InputSize, Resize
 
 logger = logging.getLogger(__name__)
@@ -24,14 +25,14 @@ def check(
     *,
     classes: Sequence[str] | None = None,
     input_size: tuple[int, int] = (320, 320),
-    anchors: AnchorSpec = _DEFAULT_ANCHORS,
+    anchors: Anchors = _DEFAULT_ANCHORS,
     resize: Resize = "stretch",
     progress: bool = True,
 ) -> Report:
     """Everything that is wrong with a VOC set. A broken file is a finding; the set is not touched.
 
     `classes` are the experiment's; without them any label is a class. `input_size` is the detector's width and height,
-    `resize` how pictures come to it.
+    `resize` how pictures come to it; anchors that are auto are those that the boxes of the set would get.
 
     Raises:
         BadData: the folder is absent, or holds neither label files nor pictures.
@@ -45,7 +46,7 @@ def examine(
     *,
     classes: Sequence[str] | None,
     input_size: tuple[int, int],
-    anchors: AnchorSpec,
+    anchors: Anchors,
     resize: Resize = "stretch",
 ) -> Report:
     """Everything that is wrong with a set that was read; see `check`."""

@@ -6,20 +6,20 @@ import numpy as np
 import numpy.typing as npt
 
 from vigie.anchors import AnchorSpec
-from vigie.data.doctor.anchor_fit import ENOUGH, MATCH_IOU, best_ious, k_means_shapes, proposal
+from vigie.data.doctor.anchor_fit import ENOUGH, MATCH_IOU, SHAPES, fitted, k_means_shapes, proposal, share_matched
 from vigie.data.doctor.findings import WHOLE_SET, Finding, finding
 from vigie.data.doctor.reading import DataSet
+from vigie.experiment import Anchors
 from vigie.resizing import InputSize
 
 TINY_PX = 8.0
 _SAVED_SHARE = 0.9  # of the tiny ones, by the input size that is proposed
 _LARGEST_INPUT = 1536
 _SIZE_STEP = 32
-_SHAPES = 9  # as many as YOLO's
 
 
-def check_training_fit(data: DataSet, input_size: InputSize, anchors: AnchorSpec) -> list[Finding]:
-    """`input_size` is that of the detector."""
+def check_training_fit(data: DataSet, input_size: InputSize, anchors: Anchors) -> list[Finding]:
+    """`input_size` is that of the detector; anchors that are auto are those that the boxes of the set would get."""
     places, boxes = _resized(data, input_size)
     if not len(boxes):
         return []
@@ -69,14 +69,16 @@ def _larger_input(tiny_sides: npt.NDArray[np.float64], size: tuple[int, int]) ->
     return f"an input of {width}x{height} saves {_SAVED_SHARE:.0%} of them: set model.input_width and input_height"
 
 
-def _unmatched(boxes: npt.NDArray[np.float64], size: tuple[int, int], anchors: AnchorSpec) -> list[Finding]:
-    share = float((best_ious(boxes, anchors, *size) >= MATCH_IOU).mean())
+def _unmatched(boxes: npt.NDArray[np.float64], size: tuple[int, int], asked: Anchors) -> list[Finding]:
+    anchors = fitted(boxes, AnchorSpec(), *size) if asked == "auto" else asked
+    share = share_matched(boxes, anchors, *size)
     if share >= ENOUGH:
         return []
-    shapes = k_means_shapes(boxes[:, 2:] - boxes[:, :2], _SHAPES)
-    better, better_share = proposal(boxes, anchors, shapes, *size)
+    shapes = k_means_shapes(boxes[:, 2:] - boxes[:, :2], SHAPES)
+    better, better_share = (anchors, share) if asked == "auto" else proposal(boxes, anchors, shapes, *size)
+    which = "the anchors that fit the boxes best" if asked == "auto" else "the anchors"
     found = (
-        f"the anchors match {share:.1%} of {len(boxes)} boxes at IoU {MATCH_IOU}, under {ENOUGH:.0%}; "
+        f"{which} match {share:.1%} of {len(boxes)} boxes at IoU {MATCH_IOU}, under {ENOUGH:.0%}; "
         f"the boxes' own shapes at {size[0]}x{size[1]}, by k-means: {', '.join(f'{w:.0f}x{h:.0f}' for w, h in shapes)}"
     )
     if better_share <= share:

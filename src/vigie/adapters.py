@@ -57,7 +57,7 @@ def explain(error: ValidationError, where: str) -> str:
     """One line that names every wrong value: where it stands, what was found, what is wrong with it."""
     parts = []
     for problem in error.errors():
-        place = ".".join(str(part) for part in problem["loc"])
+        place = ".".join(str(part) for part in problem["loc"] if part != "")
         if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             parts.append(f"{place}: there is no such setting")
         elif problem["type"] == "missing":

@@ -3,10 +3,10 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
 
 from vigie.adapters import explain
 from vigie.anchors import AnchorSpec
@@ -17,6 +17,23 @@ Label = Annotated[str, Field(min_length=1)]
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _kind_of_anchors(value: Any) -> str | None:
+    if isinstance(value, str):
+        return "auto" if value == "auto" else None
+    return ""  # adds nothing to the place that an error names
+
+
+# Told apart before they are looked at, so that an error of the one does not come with one of the other.
+Anchors: TypeAlias = Annotated[
+    Annotated[AnchorSpec, Tag("")] | Annotated[Literal["auto"], Tag("auto")],
+    Discriminator(
+        _kind_of_anchors,
+        custom_error_type="anchors",
+        custom_error_message="anchors are auto, or a mapping of min_level, max_level, scales, aspect_ratios and size",
+    ),
+]
 
 
 class ModelSpec(_Section):
@@ -30,7 +47,23 @@ class ModelSpec(_Section):
     backbone_width: float = Field(default=1.0, ge=0.35, le=1.4, description="MobileNetV2's width multiplier, alpha")
     fpn_filters: int = Field(default=128, ge=16, le=256)
     head_convs: int = Field(default=4, ge=1, le=6)
-    anchors: AnchorSpec = AnchorSpec()
+    anchors: Anchors = Field(
+        default=AnchorSpec(), description="auto: fitted to the boxes of the training pictures by k-means"
+    )
+
+    @property
+    def grid(self) -> AnchorSpec:
+        """The anchors in numbers.
+
+        Raises:
+            BadSetting: they are auto, and were not fitted yet.
+        """
+        if isinstance(self.anchors, AnchorSpec):
+            return self.anchors
+        raise BadSetting(
+            "model.anchors: auto: they are fitted to the boxes of a run when its pictures are prepared; "
+            "run `make data` or notebook 01_data first, or write them down"
+        )
 
 
 NetworkPart = Literal["backbone", "fpn", "head"]
@@ -199,6 +232,10 @@ class Experiment(_Section):
         if len(set(self.classes)) != len(self.classes):
             raise ValueError(f"classes stand twice in {list(self.classes)}")
         return self
+
+    def with_anchors(self, spec: AnchorSpec) -> "Experiment":
+        """The same experiment with anchors in numbers."""
+        return self.model_copy(update={"model": self.model.model_copy(update={"anchors": spec})})
 
     def overridden(self, *, steps: int | None = None) -> "Experiment":
         """The same experiment with other numbers of steps; a checkpoint is made at least at the end."""

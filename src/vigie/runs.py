@@ -3,6 +3,7 @@
 runs/<name>/
     inputs.json          what the run was asked for: experiment, pictures, steps; others are refused
     experiment.yaml      what it uses; edit it, and what depends on the edit is redone
+    anchors.yaml         where the experiment says `anchors: auto`: the numbers, fitted to the boxes
     proposal.json        where the experiment was proposed from the pictures: it as proposed, and the reasons
     voc/                 the synthetic set, where the experiment draws its own
     data/                records, label map, CSVs, manifest (vigie.data)
@@ -21,6 +22,7 @@ from typing import Any, TypeAlias
 
 from vigie.errors import BadRun, BadSetting
 from vigie.experiment import Experiment, load_experiment
+from vigie.fitted_anchors import FITTED_FILE, FittedAnchors, read_fitted
 from vigie.layouts import open_set
 from vigie.project import project_root
 from vigie.proposal import Proposal, usable_name
@@ -40,16 +42,33 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run that exists. `pictures` is its folder of annotated pictures, `prepared` records made outside it."""
+    """A run that exists. `asked` is its experiment.yaml as it stands, `pictures` its folder of annotated pictures,
+    `prepared` records made outside it."""
 
     folder: Path
-    experiment: Experiment
+    asked: Experiment
     pictures: Path
     prepared: Path | None = None
 
     @property
     def name(self) -> str:
         return self.folder.name
+
+    @property
+    def experiment(self) -> Experiment:
+        """What is trained, measured and exported: what was asked, anchors that are auto in the numbers that were fitted
+        by now; while there are none, they are still auto.
+        """
+        fitted = self.fitted_anchors()
+        return self.asked if fitted is None else self.asked.with_anchors(fitted.anchors)
+
+    @property
+    def anchors_file(self) -> Path:
+        return self.folder / FITTED_FILE
+
+    def fitted_anchors(self) -> FittedAnchors | None:
+        """Of anchors that are auto the numbers, where they were fitted for what is asked now."""
+        return read_fitted(self.anchors_file, self.asked) if self.asked.model.anchors == "auto" else None
 
     @property
     def draws_pictures(self) -> bool:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from vigie.anchors import AnchorSpec
 from vigie.errors import BadSetting
 from vigie.experiment import Experiment, load_experiment
 
@@ -39,6 +40,12 @@ def test_the_experiments_of_the_project_can_be_read(name: str, pytestconfig: pyt
         (SMALL.replace("[cat, dog]", "[cat, cat]"), ("stand twice", "cat")),
         (SMALL.replace("[cat, dog]", "[]"), ("classes",)),
         (SMALL + "model: {input_width: 300}", ("model.input_width", "multiple of 32", "300")),
+        (
+            SMALL + "model: {anchors: {size: -1, sizes: 2}}",
+            ("model.anchors.size: input", "model.anchors.sizes: there is"),
+        ),
+        (SMALL + "model: {anchors: otto}", ("model.anchors: anchors are auto, or a mapping of min_level", "'otto'")),
+        (SMALL + "model: {anchors: [1, 2]}", ("model.anchors: input should be a valid dictionary",)),
         (SMALL + "split: {validation: 0.5, test: 0.5}", ("split", "leave nothing to train on")),
         (SMALL + "augmentation: {flip: true}", ("augmentation.flip", "number")),
         (SMALL + "augmentation: {mosaic: 1.5}", ("augmentation.mosaic", "1.5")),
@@ -54,6 +61,17 @@ def test_a_wrong_experiment_is_refused_with_the_place_and_the_value(
         load_experiment(path)
     for word in (str(path), *named):
         assert word in str(refused.value)
+
+
+def test_anchors_are_auto_or_numbers_and_auto_ones_cannot_be_used_before_they_are_fitted(tmp_path: Path) -> None:
+    auto = load_experiment(written(tmp_path, SMALL + "model: {anchors: auto}"))
+    assert load_experiment(written(tmp_path, auto.to_yaml())) == auto
+    with pytest.raises(BadSetting, match=r"model\.anchors: auto: they are fitted .* write them down"):
+        _ = auto.model.grid
+    fitted = auto.with_anchors(AnchorSpec(size=3.0))
+    assert fitted.model.grid == AnchorSpec(size=3.0)
+    assert load_experiment(written(tmp_path, SMALL + "model: {anchors: {size: 3}}")) == fitted
+    assert load_experiment(written(tmp_path, SMALL)).model.grid == AnchorSpec()
 
 
 def test_a_missing_experiment_is_told_with_those_that_are_there(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -42,6 +43,16 @@ def test_box_sizes_are_those_at_the_detectors_input(records: tuple[Path, Manifes
     assert list(sizes["class"].cat.categories) == list(LABELS)
     with pytest.raises(BadData, match="holds no records"):
         summary.boxes_at_input(out / "nowhere", 80, 120)
+
+
+def test_boxes_of_letterboxed_pictures_lie_where_the_picture_does(records: tuple[Path, Manifest]) -> None:
+    out, _ = records
+    # 160x120 comes to 80x60 of 80x120, from 30 on down.
+    stretched, boxed = (
+        summary.boxes_at_input(out, 80, height, resize) for height, resize in ((60, "stretch"), (120, "letterbox"))
+    )
+    for column, shift in (("left_px", 0), ("top_px", 30), ("right_px", 0), ("bottom_px", 30), ("side_px", 0)):
+        np.testing.assert_allclose(boxed[column], stretched[column] + shift)
 
 
 def test_the_figures_show_every_class_and_picture(records: tuple[Path, Manifest]) -> None:

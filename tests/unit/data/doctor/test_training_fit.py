@@ -78,3 +78,18 @@ def test_anchors_that_miss_are_told_with_better_ones(maker: Any) -> None:
     assert "20x27" in miss.found
     assert miss.repair.startswith("set model.anchors to ")
     assert not found_in(maker, "anchors-miss", anchors=AnchorSpec(size=2.75))
+    assert not found_in(maker, "anchors-miss", anchors="auto")
+
+
+def test_anchors_that_fit_the_boxes_best_and_still_miss_call_for_a_larger_input(maker: Any) -> None:
+    maker.add("a", *(("cat", 5 + 12 * k, 5, 8 + 12 * k, 8) for k in range(12)))
+    [miss] = found_in(maker, "anchors-miss", anchors="auto", input_size=(96, 96))
+    assert miss.found.startswith("the anchors that fit the boxes best match 0.0% of 12 boxes")
+    assert miss.repair == "no others of the same kind do better: enlarge the input"
+
+
+def test_boxes_of_letterboxed_pictures_are_measured_as_they_come_to_the_input(maker: Any) -> None:
+    maker.add("a", ("cat", 1, 1, 20, 20), encoded=encode_jpeg(np.zeros((80, 320, 3), np.uint8)))
+    assert not found_in(maker, "box-tiny", input_size=(160, 160))  # stretched to 10x40
+    [tiny] = found_in(maker, "box-tiny", input_size=(96, 96), resize="letterbox")
+    assert tiny.found == "its shorter side has 6.0 px at 96x96"
