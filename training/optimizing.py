@@ -47,14 +47,16 @@ class Optimizer(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         }
         self.rate_factor = tf.Variable(1.0, trainable=False, name="rate_factor")
         self._curve = _curve(schedule)
-        # Adam's slots are only saved with a variable that is saved, so the module holds them all.
-        self._learning = [variable for layer in learning for variable in layer.trainable_variables]
+        # Adam's slots are only saved with a variable that is saved, and all of these are in the network.
+        self._network = network
+        learnt = [variable for layer in learning for variable in layer.trainable_variables]
+        self._learning = self._no_dependency(learnt)
         self._optimizer = _optimizer(schedule, lambda: self.learning_rate)
-        self._optimizer.set_up(self._learning, [rates[v.ref()] for v in self._learning], schedule.weight_decay)
+        self._optimizer.set_up(learnt, [rates[variable.ref()] for variable in learnt], schedule.weight_decay)
         if network.compute_dtype == "float16":
             self._optimizer = tf_keras.mixed_precision.LossScaleOptimizer(self._optimizer)
         self._ema_decay = schedule.ema_decay
-        averaged = self._learning + _statistics(learning) if schedule.ema_decay else []
+        averaged = learnt + _statistics(learning) if schedule.ema_decay else []
         self._averaged = self._no_dependency(averaged)
         self._averages = [_copy(variable) for variable in averaged]
 
