@@ -69,8 +69,7 @@ def drawing(rgb: Pixels, outlines: Sequence[Outline], *, most_px: int, area: Box
     shrunk = np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
     encoded = encode_jpeg(shrunk, _JPEG_QUALITY)
     place = f'x="{shown.left:g}" y="{shown.top:g}" width="{shown.width:g}" height="{shown.height:g}"'
-    letters_px = max(shown.width, shown.height) / _LETTERS
-    marks = "".join(map(_rectangle, outlines)) + "".join(_writing(one, letters_px) for one in outlines if one.written)
+    marks = "".join(map(_rectangle, outlines)) + "".join(_writing(one, shown) for one in outlines if one.written)
     return (
         f'<svg viewBox="{shown.left:g} {shown.top:g} {shown.width:g} {shown.height:g}">'
         f'<image href="{data_uri(encoded, "image/jpeg")}" {place}/>{marks}</svg>'
@@ -88,9 +87,13 @@ def _rectangle(outline: Outline) -> str:
     return f"<rect{kind} {place}>{said}" if said else f"<rect{kind} {place}/>"
 
 
-def _writing(outline: Outline, letters_px: float) -> str:
-    """Inside the box where there is no room above it."""
+def _writing(outline: Outline, shown: Box) -> str:
+    """Inside the box where there is no room above it, and to the left where there is little to the right."""
+    letters_px = max(shown.width, shown.height) / _LETTERS
     above = outline.top - 0.3 * letters_px
-    baseline = above if above > letters_px else outline.top + 1.1 * letters_px
-    place = f'x="{max(outline.left, 0):g}" y="{baseline:g}" font-size="{letters_px:g}"'
-    return f"<text {place}>{escape(outline.written)}</text>"
+    baseline = above if above > shown.top + letters_px else outline.top + 1.1 * letters_px
+    right = outline.left + outline.width
+    leftwards = (outline.left + right) / 2 > (shown.left + shown.right) / 2
+    x = min(right, shown.right) if leftwards else max(outline.left, shown.left)
+    anchor = ' text-anchor="end"' if leftwards else ""
+    return f'<text x="{x:g}" y="{baseline:g}" font-size="{letters_px:g}"{anchor}>{escape(outline.written)}</text>'

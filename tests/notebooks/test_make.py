@@ -30,6 +30,9 @@ def test_a_run_holds_notebooks_reports_and_a_bundle(exported: Run, given: dict[s
         assert any(cell.get("outputs") for cell in book.cells)
     metrics = json.loads((exported.reports / "metrics.json").read_text())
     assert set(metrics["per_class"]) == set(exported.experiment.classes)
+    report = (exported.reports / "report.html").read_text()
+    assert "The largest missed boxes" in report
+    assert "run demo · part test" in report
     bundle = open_bundle(exported.folder.parents[1] / "models" / "demo")
     assert bundle.manifest.labels == exported.experiment.classes
     assert not list(exported.notebooks.glob("*.part*"))

@@ -36,11 +36,17 @@ def test_a_drawing_of_a_part_keeps_the_coordinates_and_is_not_enlarged() -> None
     assert part[10, 10, 0] > 200
 
 
-def test_what_is_written_stands_above_the_box_or_inside_where_there_is_no_room() -> None:
-    svg = drawing(RGB, [Outline(5, 30, 9, 9, written="cat & dog"), Outline(-3, 1, 9, 9, written="top")], most_px=80)
-    assert re.findall(r'<text x="([\d.]+)" y="([\d.]+)" font-size="[\d.]+">([^<]+)</text>', svg) == [
-        ("5", "29.0769", "cat &amp; dog"),
-        ("0", "4.38462", "top"),
+def test_what_is_written_stays_on_the_picture() -> None:
+    outlines = [
+        Outline(5, 30, 9, 9, written="cat & dog"),
+        Outline(-3, 1, 9, 9, written="no room above"),
+        Outline(70, 30, 20, 9, written="little to the right"),
+    ]
+    svg = drawing(RGB, outlines, most_px=80)
+    assert re.findall(r'<text x="([\d.]+)" y="([\d.]+)" font-size="[\d.]+"(.*?)>([^<]+)</text>', svg) == [
+        ("5", "29.0769", "", "cat &amp; dog"),
+        ("0", "4.38462", "", "no room above"),
+        ("80", "29.0769", ' text-anchor="end"', "little to the right"),
     ]
 
 

@@ -22,13 +22,13 @@ _STYLE = (
     GALLERY_STYLE
     + """
 h1{font-size:1.7em;margin-bottom:.2em}h2{margin:1.8em 0 .3em;border-top:1px solid var(--line);padding-top:.7em}
-h3{margin:1em 0 .1em;font-size:1em}.answer{font-size:1.3em;line-height:1.35;margin:.4em 0}
+h3{margin:1em 0 .1em;font-size:1em}
 .about,.gallery small{color:var(--quiet)}p{max-width:75em}.scroll{overflow-x:auto}
 table.numbers{border-collapse:collapse;font-variant-numeric:tabular-nums}
 .numbers th,.numbers td{padding:.15em .7em;text-align:right;border-bottom:1px solid var(--line)}
 .numbers thead th{vertical-align:bottom;font-weight:600;max-width:7em}
 .numbers tbody th{text-align:left;font-weight:400;overflow-wrap:anywhere;max-width:22em}
-.numbers thead th:first-child,.numbers .text{text-align:left}.numbers tbody tr:nth-child(even){background:var(--soft)}
+.numbers thead th:first-child{text-align:left}.numbers tbody tr:nth-child(even){background:var(--soft)}
 img.figure{display:block;height:auto;background:#fff;border-radius:4px;margin:.5em 0}
 .beside{display:flex;flex-wrap:wrap;gap:1em 2em;align-items:flex-start}.beside>*{min-width:0}
 @media print{img.figure,.numbers{max-width:100%}.scroll{overflow:visible}.gallery{grid-template-columns:repeat(5,1fr)}}
@@ -91,10 +91,12 @@ _RANDOM = "<h2>Pictures drawn by lot</h2>"
 def answer(evaluation: Evaluation, about: Mapping[str, str]) -> str:
     """HTML of the answer in one line, what stands out, and what was measured."""
     facts = " · ".join(f"{escape(name)} {escape(value)}" for name, value in about.items())
-    return (
-        f"<p class=answer>{escape(headline(evaluation))}</p><p>{escape(' '.join(remarks(evaluation)))}</p>"
-        + (f"<p class=about>{facts}</p>" if facts else "")
-    )  # fmt: skip
+    parts = [
+        f"<p style=font-size:1.3em;line-height:1.35>{escape(headline(evaluation))}</p>",
+        f"<p>{escape(' '.join(remarks(evaluation)))}</p>",
+        f"<p class=about>{facts}</p>" if facts else "",
+    ]
+    return "".join(parts)
 
 
 def figure_html(figure: Figure, said: str) -> str:

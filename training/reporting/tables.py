@@ -89,7 +89,7 @@ def as_html(table: pd.DataFrame) -> str:
     named = table.index.name is not None
     head = f"<th>{escape(str(table.index.name))}" if named else ""
     head += "".join(
-        f"<th{' class=text' if pd.api.types.is_string_dtype(table[name]) else ''}>{escape(str(name))}"
+        f"<th{' style=text-align:left' if pd.api.types.is_string_dtype(table[name]) else ''}>{escape(str(name))}"
         for name in table.columns
     )
     rows = "".join(
@@ -101,7 +101,7 @@ def as_html(table: pd.DataFrame) -> str:
 
 def _cell(value: Any) -> str:
     if isinstance(value, str):
-        return f"<td class=text>{escape(value)}"
+        return f"<td style=text-align:left>{escape(value)}"
     if isinstance(value, float):
         return f"<td>{_UNKNOWN}" if np.isnan(value) else f"<td>{value:.3f}"
     return f"<td>{value}"

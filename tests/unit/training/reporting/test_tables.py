@@ -37,6 +37,6 @@ def test_pictures_that_differ_are_told_with_by_how_much() -> None:
 def test_a_table_as_html_rounds_and_escapes() -> None:
     table = pd.DataFrame({"name": ["a & b"], "count": [3], "value": [0.12345], "none": [float("nan")]})
     assert as_html(table) == (
-        "<table class=numbers><thead><tr><th class=text>name<th>count<th>value<th>none</thead>"
-        "<tbody><tr><td class=text>a &amp; b<td>3<td>0.123<td>&ndash;</tbody></table>"
+        "<table class=numbers><thead><tr><th style=text-align:left>name<th>count<th>value<th>none</thead>"
+        "<tbody><tr><td style=text-align:left>a &amp; b<td>3<td>0.123<td>&ndash;</tbody></table>"
     )
