@@ -8,9 +8,11 @@ import tf_keras
 from official.vision.losses.focal_loss import FocalLoss
 from official.vision.losses.loss_utils import multi_level_flatten
 
+from vigie.anchors import anchors_yxyx_px
 from vigie.experiment import Experiment
+from vigie.training.box_geometry import decoded, diou, giou, iou
 
-_SUM = tf_keras.losses.Reduction.SUM
+_EACH = tf_keras.losses.Reduction.NONE
 
 
 class Losses(NamedTuple):
@@ -21,23 +23,80 @@ class Losses(NamedTuple):
     box: tf.Tensor
 
 
+class _Positives(NamedTuple):
+    """The anchors of a batch that answer for an object: where they are, [p, 2], and what they say and should say."""
+
+    where: tf.Tensor
+    weights: tf.Tensor
+    codes: tf.Tensor
+    target_codes: tf.Tensor
+    anchors: tf.Tensor
+
+    def boxes(self) -> tuple[tf.Tensor, tf.Tensor]:
+        """Found and true."""
+        return decoded(self.codes, self.anchors), decoded(self.target_codes, self.anchors)
+
+
 class Objective:
-    """The losses of an experiment. Both are sums over the anchors divided by the number of positive ones plus one."""
+    """The losses of an experiment. Each is a sum over the anchors, divided by the number of positive ones plus one."""
 
     def __init__(self, experiment: Experiment) -> None:
-        loss = experiment.loss
+        model = experiment.model
+        self._loss = experiment.loss
         self._columns = len(experiment.classes) + 1  # column 0 is background
-        self._box_weight = loss.box_weight
-        self._classification = FocalLoss(loss.focal_alpha, loss.focal_gamma, reduction=_SUM)
-        self._box = tf_keras.losses.Huber(loss.huber_delta, reduction=_SUM)
+        self._anchors = anchors_yxyx_px(model.grid, model.input_width, model.input_height)
+        self._focal = FocalLoss(self._loss.focal_alpha, self._loss.focal_gamma, reduction=_EACH)
+        self._huber = tf_keras.losses.Huber(self._loss.huber_delta, reduction=_EACH)
 
     def __call__(self, outputs: Mapping[str, Any], labels: Mapping[str, Any]) -> Losses:
-        """`outputs` are the network's, of any precision; `labels` those of the batch, see `vigie.training.inputs`."""
+        """`outputs` are the network's, of any precision; `labels` a batch of those of `vigie.training.labelling`."""
         logits = tf.cast(multi_level_flatten(outputs["cls_outputs"], last_dim=self._columns), tf.float32)
         codes = tf.cast(multi_level_flatten(outputs["box_outputs"], last_dim=4), tf.float32)
-        positives = tf.reduce_sum(labels["box_weights"]) + 1.0
-        classes = tf.one_hot(multi_level_flatten(labels["cls_targets"]), self._columns)
-        classification = self._classification(classes, logits, sample_weight=labels["cls_weights"] / positives)
-        targets = multi_level_flatten(labels["box_targets"], last_dim=4)
-        box = self._box(targets, codes, sample_weight=labels["box_weights"] / positives)
-        return Losses(classification + self._box_weight * box, classification, box)
+        positives = self._positives(codes, labels)
+        normaliser = tf.reduce_sum(labels["box_weights"]) + 1.0
+        of_anchors = self._classification(logits, multi_level_flatten(labels["cls_targets"]), positives)
+        classification = tf.reduce_sum(of_anchors * labels["cls_weights"]) / normaliser
+        box = tf.reduce_sum(self._box(positives) * positives.weights) / normaliser
+        return Losses(classification + self._loss.box_weight * box, classification, box)
+
+    def _positives(self, codes: tf.Tensor, labels: Mapping[str, Any]) -> _Positives:
+        # The rest is nearly all, and its boxes mean nothing.
+        where = tf.where(labels["box_weights"] > 0)
+        return _Positives(
+            where=where,
+            weights=tf.gather_nd(labels["box_weights"], where),
+            codes=tf.gather_nd(codes, where),
+            target_codes=tf.gather_nd(multi_level_flatten(labels["box_targets"], last_dim=4), where),
+            anchors=tf.gather(self._anchors, where[:, 1]),
+        )
+
+    def _classification(self, logits: tf.Tensor, classes: tf.Tensor, positives: _Positives) -> tf.Tensor:
+        """Of each anchor, [batch, anchors]."""
+        if self._loss.classification == "focal":
+            return tf.reduce_sum(self._focal(tf.one_hot(classes, self._columns), logits), axis=-1)
+        quality = tf.stop_gradient(iou(*positives.boxes()))
+        column = tf.cast(tf.gather_nd(classes, positives.where), tf.int64)
+        at = tf.concat([positives.where, column[:, None]], axis=1)
+        targets = tf.scatter_nd(at, quality, tf.shape(logits, out_type=tf.int64))
+        losses = varifocal(targets, logits, self._loss.varifocal_alpha, self._loss.varifocal_gamma)
+        return tf.reduce_sum(losses, axis=-1)
+
+    def _box(self, positives: _Positives) -> tf.Tensor:
+        """Of each positive anchor, [p]."""
+        if self._loss.box == "huber":
+            return self._huber(positives.target_codes, positives.codes)
+        overlap = giou if self._loss.box == "giou" else diou
+        return 1.0 - overlap(*positives.boxes())
+
+
+def varifocal(targets: tf.Tensor, logits: tf.Tensor, alpha: float, gamma: float) -> tf.Tensor:
+    """Varifocal loss (Zhang et al. 2021, arXiv:2008.13367, equation 2), element by element.
+
+    `targets` are 0 for what is no object, else the IoU of the box that was found with the object's, from which no
+    gradient should come: the better the box, the surer the network should be and the more it counts. With p the
+    probability: q * cross entropy(q, p) where the target q > 0, else alpha * p ** gamma * -log(1 - p).
+    """
+    cross_entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=targets, logits=logits)
+    # pow(p, gamma) has no finite gradient where p is 0 and gamma under 1.
+    unsure = alpha * tf.exp(gamma * tf.math.log_sigmoid(logits))
+    return tf.where(targets > 0, targets, unsure) * cross_entropy
