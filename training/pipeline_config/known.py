@@ -35,7 +35,7 @@ _NO_SUCH_STEP = ("random_vertical_flip", "random_rotation90", "random_pixel_valu
                  "random_black_patches", "random_adjust_gamma", "adjust_gamma", "random_absolute_pad_image",
                  "scale_boxes_to_pixel_coordinates", "drop_label_probabilistically", "remap_labels",
                  "convert_class_logits_to_softmax", "rgb_to_gray")  # fmt: skip
-_TRUE, _FALSE, _NONE = ("true",), ("false",), ("0",)
+_TRUE, _FALSE, _NONE = ("true", "t", "1"), ("false", "f", "0"), ("0",)
 
 _KNOWN = (
     # The network

@@ -108,7 +108,7 @@ def _nearest(setting: str, value: Any) -> tuple[Any, str]:
     step = limits.get("multiple_of")
     if step:
         nearest = math.ceil(nearest / step) * step  # up: a smaller input would lose the smallest objects
-    nearest = min(max(nearest, limits.get("ge", nearest)), limits.get("le", nearest))
+    nearest = min(max(nearest, limits.get("ge", -math.inf)), limits.get("le", math.inf))
     words = [f"at least {limits['ge']}" if "ge" in limits else "", f"at most {limits['le']}" if "le" in limits else ""]
     words += [f"above {limits['gt']}" if "gt" in limits else "", f"below {limits['lt']}" if "lt" in limits else ""]
     words.append(f"a multiple of {step}" if step else "")

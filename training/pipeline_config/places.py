@@ -19,11 +19,12 @@ def files_named(named: str, config: Path) -> tuple[Path, ...]:
     and at last by its name beside `config`.
     """
     path = PurePosixPath(named.replace("\\", "/"))
-    if not path.name or named == _UNSET:
+    if named == _UNSET or path.name in ("", "..") or "**" in path.name or "\0" in named:
         return ()
     folder = config.resolve().parent
     for place in (*(above / path for above in (folder, *folder.parents)), Path(path), folder / path.name):
-        found = (place,) if place.is_file() else tuple(sorted(place.parent.glob(place.name)))
+        several = (match for match in place.parent.glob(place.name) if match.is_file())
+        found = (place,) if place.is_file() else tuple(sorted(several))
         if found:
             return found
     return ()

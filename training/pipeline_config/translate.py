@@ -92,7 +92,7 @@ def read_pipeline_config(path: Path, *, name: str | None = None, label_map: Path
     if train is None:
         raise BadSetting(f"{path}: holds no `train_config`, so no steps and no batch")
     book = Book()
-    book.settings["name"] = name or _name(path)
+    book.settings["name"] = name or experiment_name(path)
     read_classes(root, path, label_map, book)
     read_network(ssd, book)
     read_objective(ssd, book)
@@ -109,6 +109,7 @@ def read_pipeline_config(path: Path, *, name: str | None = None, label_map: Path
     return Translated(path, experiment, records, tuple(book.translated), left, same)
 
 
-def _name(path: Path) -> str:
+def experiment_name(path: Path) -> str:
+    """A name for what is read from or written to `path`: its own, its folder's where it is called `pipeline`."""
     wanted = path.resolve().parent.name if path.stem == _USUAL_NAME else path.stem
     return re.sub(r"[^A-Za-z0-9._-]+", "-", wanted).strip("._-") or _USUAL_NAME

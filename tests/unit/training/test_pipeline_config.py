@@ -369,6 +369,12 @@ def test_names_of_the_knowledge_graph_give_way_to_those_that_records_have(tmp_pa
     assert read_pipeline_config(written(tmp_path, label_map=label_map)).experiment.classes == ("person",)
 
 
+@pytest.mark.parametrize("named", ["..", "**", "/", "a\\000b", "[", "~/x", "gs://bucket/x.pbtxt"])
+def test_a_path_that_is_none_here_is_not_looked_for_far_and_wide(tmp_path: Path, named: str) -> None:
+    with pytest.raises(BadSetting, match="give the label map with --label-map"):
+        translated(tmp_path, FPNLITE.replace("Tensorflow/annotations/labels.pbtxt", named))
+
+
 def test_an_input_that_keeps_its_aspect_ratio_is_a_letterbox(tmp_path: Path) -> None:
     text = replaced(
         "fixed_shape_resizer { height: 300 width: 640 }",
@@ -382,11 +388,12 @@ def test_an_input_that_keeps_its_aspect_ratio_is_a_letterbox(tmp_path: Path) -> 
 
 
 def test_sizes_out_of_range_are_brought_into_it_and_said(tmp_path: Path) -> None:
-    text = replaced("height: 300 width: 640", "height: 32 width: 4000")
+    text = replaced("height: 300 width: 640", "height: 32 width: 4000", replaced("batch_size: 16", "batch_size: 0"))
     result = translated(tmp_path, replaced("additional_layer_depth: 96", "additional_layer_depth: 512", text))
 
     model = result.experiment.model
     assert (model.input_height, model.input_width, model.fpn_filters) == (64, 1536, 256)
+    assert result.experiment.training.batch == 1
     assert {note.setting for note in result.approximate} >= {"model.input_height", "model.fpn_filters"}
 
 
@@ -667,6 +674,29 @@ def test_the_file_that_the_detection_zoo_ships_is_read_with_a_label_map() -> Non
     assert (result.experiment.training.learning_rate, result.experiment.training.batch) == (0.08, 128)
     assert result.experiment.training.weight_decay == pytest.approx(4e-4)
     assert in_no_list(result) == in_two_lists(result) == set()
+
+
+TOKENS = re.findall(r"\"[^\"]*\"|[\w.+-]+|\S", FPNLITE)
+
+
+@given(
+    st.integers(0, len(TOKENS) - 1),
+    st.sampled_from(["", "0", "-1", "1e30", "nan", "true", "{", "}", "''", "{ }", "x: 1", "'..'"]),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_file_that_somebody_spoilt_is_translated_whole_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, place: int, instead: str
+) -> None:
+    text = " ".join([*TOKENS[:place], instead, *TOKENS[place + 1 :]])
+    config = written(tmp_path_factory.getbasetemp() / "spoilt", text)
+    try:
+        result = read_pipeline_config(config)
+    except BadSetting as refused:
+        said = str(refused)
+    else:
+        assert in_no_list(result) == in_two_lists(result) == set()
+        return
+    assert said.startswith(str(config))
 
 
 # The text format by itself
