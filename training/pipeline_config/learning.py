@@ -135,7 +135,7 @@ def _rate(rate: _Rate, book: Book) -> None:
         if schedule is not None:
             read(schedule, rate, book)
             return
-    book.leave(rate.schedule, "Vigie's is a cosine")
+    book.leave(rate.schedule, "names no schedule that is known; Vigie's is a cosine")
 
 
 def _peak(peak: Found[float], rate: _Rate, book: Book, shape: str = "") -> None:
@@ -203,10 +203,8 @@ def _constant(schedule: Section, rate: _Rate, book: Book) -> None:
 
 def _average(optimizer: Section, evaluation: Section | None, book: Book) -> None:
     """Averaged weights count only where the evaluation, and with it the export, is told to use them."""
-    averaged, decay = (
-        optimizer.flag("use_moving_average", default=True),
-        optimizer.number("moving_average_decay", 0.9999),
-    )
+    averaged = optimizer.flag("use_moving_average", default=True)
+    decay = optimizer.number("moving_average_decay", 0.9999)
     used = evaluation.flag("use_moving_averages", default=False) if evaluation is not None else None
     if averaged.value and used is not None and used.value:
         book.take("training.ema_decay", decay.value, decay)

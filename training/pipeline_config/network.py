@@ -9,7 +9,9 @@ from vigie.training.pipeline_config.notes import Book
 from vigie.training.pipeline_config.sections import Found, Section
 
 _EXACT = ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v2_fpn")
-_TWO_STAGES = {"faster_rcnn": "a detector in two stages", "center_net": "a detector without anchors"}
+_LEVELS = {"min_level": 3, "max_level": 7}  # the format's defaults, of pyramids and anchors
+_ONE_SIZE = "an input has one size, so it is filled up with grey"
+_REFUSED = {"faster_rcnn": "a detector in two stages", "center_net": "a detector without anchors"}
 _SMALLEST_STRIDES = 4  # an anchor of SSD is seen by a layer whose stride is about a quarter of it
 
 
@@ -25,7 +27,7 @@ def ssd_of(root: Section) -> Section:
     ssd = model.section("ssd")
     if ssd is None or len(model.names()) > 1:
         kinds = [name for name in model.names() if name != "ssd"] or ["nothing"]
-        what = _TWO_STAGES.get(kinds[0], "no SSD")
+        what = _REFUSED.get(kinds[0], "no SSD")
         raise BadSetting(
             f"{root.where}: line {model.line}: model: {kinds[0]} is {what}; Vigie trains SSD MobileNet V2 FPNLite: "
             "begin with config/experiments/facemask.yaml and your label map"
@@ -51,8 +53,9 @@ def _input(ssd: Section, book: Book) -> None:
     if inner is None:
         return
     if kind == "fixed_shape_resizer":
-        book.take("model.input_height", inner.whole("height", 300).value, inner.whole("height", 300))
-        book.take("model.input_width", inner.whole("width", 300).value, inner.whole("width", 300))
+        for side in ("height", "width"):
+            size = inner.whole(side, 300)
+            book.take(f"model.input_{side}", size.value, size)
         book.take("model.resize", "stretch", inner)
     elif kind == "keep_aspect_ratio_resizer":
         _letterbox(inner, book)
@@ -65,7 +68,7 @@ def _letterbox(resizer: Section, book: Book) -> None:
     padded = resizer.flag("pad_to_max_dimension", default=False)
     book.take("model.input_height", largest.value, largest)
     book.take("model.input_width", largest.value, largest)
-    book.take("model.resize", "letterbox", padded, "" if padded.value else "an input has one size, so it is filled up")
+    book.take("model.resize", "letterbox", padded, "the rest is grey, not black" if padded.value else _ONE_SIZE)
     if smallest.value == largest.value:
         book.join("model.input_height", smallest)
     else:
@@ -82,7 +85,7 @@ def _backbone(extractor: Section, book: Book) -> None:
     width, kind = extractor.number("depth_multiplier", 1.0), extractor.text("type")
     book.take("model.backbone_width", width.value, width)
     if kind.value in _EXACT:
-        book.keep(kind, "the network that Vigie trains")
+        book.keep(kind, "MobileNet V2 with FPNLite, as Vigie's")
     else:
         book.leave(kind, "Vigie trains MobileNet V2 with a feature pyramid (FPNLite) instead")
     narrowest = extractor.whole("min_depth", 16)
@@ -101,9 +104,9 @@ def _pyramid(extractor: Section, book: Book) -> None:
         depth = bifpn.whole("num_filters", 64)
         book.take("model.fpn_filters", depth.value, depth, "the pyramid is a plain FPN")
     for pyramid in filter(None, (fpn, bifpn)):
-        for name, default, setting in (("min_level", 3, "min_level"), ("max_level", 7, "max_level")):
+        for name, default in _LEVELS.items():
             level = pyramid.whole(name, default)
-            book.take(f"model.anchors.{setting}", level.value, level)
+            book.take(f"model.anchors.{name}", level.value, level)
 
 
 def _head(ssd: Section, book: Book) -> None:
@@ -136,7 +139,7 @@ def _anchors(ssd: Section, book: Book) -> None:
 
 
 def _multiscale(generator: Section, book: Book) -> None:
-    for name, default in (("min_level", 3), ("max_level", 7)):
+    for name, default in _LEVELS.items():
         level, setting = generator.whole(name, default), f"model.anchors.{name}"
         if book.settings.get(setting, level.value) == level.value:
             book.take(setting, level.value, level)

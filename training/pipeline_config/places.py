@@ -8,7 +8,7 @@ from vigie.training.pipeline_config.sections import Found, Section
 from vigie.training.pipeline_config.text import read_text
 
 _UNSET = "PATH_TO_BE_CONFIGURED"
-_READERS = {"train": ("train_input_reader",), "validation": ("eval_input_reader",)}
+_READERS = {"train": "train_input_reader", "validation": "eval_input_reader"}
 _KNOWLEDGE_GRAPH = "/m/"
 
 
@@ -30,13 +30,13 @@ def files_named(named: str, config: Path) -> tuple[Path, ...]:
     return ()
 
 
-def read_classes(root: Section, config: Path, label_map: Path | None, book: Book) -> tuple[str, ...]:
+def read_classes(root: Section, ssd: Section, config: Path, label_map: Path | None, book: Book) -> None:
     """The labels of the label map, by their ids.
 
     Raises:
         BadSetting: it is not found, or cannot be used.
     """
-    readers = [reader for name in ("train_input_reader", "eval_input_reader") for reader in root.sections(name)]
+    readers = [reader for name in _READERS.values() for reader in root.sections(name)]
     named = [reader.text("label_map_path") for reader in readers]
     wanted = next((found for found in named if found.value), None)
     path = label_map if label_map is not None else _label_map(root, wanted, config)
@@ -50,15 +50,11 @@ def read_classes(root: Section, config: Path, label_map: Path | None, book: Book
             book.leave(found, f"another label map than that of the training, {path}, which counts for both")
     for asked in display:
         book.keep(asked, "labels are as the label map has them")
-    count = root.section("model")
-    ssd = count.section("ssd") if count is not None else None
-    if ssd is not None:
-        number = ssd.whole("num_classes", 0)
-        if number.value == len(classes):
-            book.tell("classes", f"{len(classes)} classes", number)
-        else:
-            book.leave(number, f"the label map has {len(classes)} classes, which count")
-    return classes
+    number = ssd.whole("num_classes", 0)
+    if number.value == len(classes):
+        book.tell("classes", f"{len(classes)} classes", number)
+    else:
+        book.leave(number, f"the label map has {len(classes)} classes, which count")
 
 
 def _label_map(root: Section, wanted: Found[str] | None, config: Path) -> Path:
@@ -100,9 +96,9 @@ def _labels(path: Path, *, display: bool) -> tuple[str, ...]:
 def read_records(root: Section, config: Path, book: Book) -> dict[str, tuple[str, ...]]:
     """The records of `train` and `validation` as the file names them; notes say what they are here."""
     records: dict[str, tuple[str, ...]] = {}
-    for part, names in _READERS.items():
+    for part, name in _READERS.items():
         paths: list[str] = []
-        for reader in (reader for name in names for reader in root.sections(name)):
+        for reader in root.sections(name):
             inner = reader.section("tf_record_input_reader")
             found = inner.texts("input_path") if inner is not None else None
             if found is not None and found.leaves:

@@ -93,7 +93,7 @@ def read_pipeline_config(path: Path, *, name: str | None = None, label_map: Path
         raise BadSetting(f"{path}: holds no `train_config`, so no steps and no batch")
     book = Book()
     book.settings["name"] = name or experiment_name(path)
-    read_classes(root, path, label_map, book)
+    read_classes(root, ssd, path, label_map, book)
     read_network(ssd, book)
     read_objective(ssd, book)
     read_learning(train, root.section("eval_config"), book)
