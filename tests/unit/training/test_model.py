@@ -1,15 +1,12 @@
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from vigie.cartoons import random_scene
 from vigie.domain import Box
-from vigie.errors import BadPicture, BadRun, BadSetting
-from vigie.experiment import load_experiment
+from vigie.errors import BadPicture, BadRun
 from vigie.pictures import Picture, encode_jpeg
 from vigie.resizing import normalised
 from vigie.runs import Run
@@ -156,52 +153,3 @@ def test_a_run_without_a_checkpoint_is_refused(trained_run: Run, copied: CopyRun
         file.unlink()
     with pytest.raises(BadRun, match="holds no checkpoint; train first"):
         checkpoint_detector(run)
-
-
-@pytest.mark.parametrize(
-    ("classes", "head_too"), [(["with_mask", "without_mask", "mask_weared_incorrect"], True), (["face"], False)]
-)
-def test_a_training_starts_from_another_runs_weights(
-    trained_run: Run, tmp_path: Path, classes: list[str], head_too: bool
-) -> None:
-    from vigie.training.config import task_config
-    from vigie.training.loop import set_initial_weights
-    from vigie.training.task import DetectorTask
-
-    values = yaml.safe_load((trained_run.folder / "experiment.yaml").read_text())
-    values["training"]["init"] = str(trained_run.folder)
-    values["classes"] = classes
-    (tmp_path / "next.yaml").write_text(yaml.safe_dump(values))
-    experiment = load_experiment(tmp_path / "next.yaml")
-    config = task_config(experiment)
-    set_initial_weights(config, experiment)
-    task = DetectorTask(config, kept_steps=1)
-    model = task.build_model()
-    model(np.zeros((1, 64, 96, 3), np.float32), training=False)
-    task.initialize(model)
-    trained = model_gardens_own(trained_run)
-
-    def same(part: str) -> bool:
-        pairs = zip(getattr(model, part).trainable_weights, getattr(trained, part).trainable_weights, strict=True)
-        return all(ours.shape == theirs.shape and np.array_equal(ours, theirs) for ours, theirs in pairs)
-
-    assert (same("backbone"), same("decoder"), same("head")) == (True, True, head_too)
-
-
-def test_starting_weights_of_another_width_are_refused(trained_run: Run, tmp_path: Path) -> None:
-    from vigie.training.config import task_config
-    from vigie.training.loop import set_initial_weights
-    from vigie.training.task import DetectorTask
-
-    values = yaml.safe_load((trained_run.folder / "experiment.yaml").read_text())
-    values["training"]["init"] = str(trained_run.checkpoints)
-    values["model"]["backbone_width"] = 1.0
-    (tmp_path / "next.yaml").write_text(yaml.safe_dump(values))
-    experiment = load_experiment(tmp_path / "next.yaml")
-    config = task_config(experiment)
-    set_initial_weights(config, experiment)
-    task = DetectorTask(config, kept_steps=1)
-    model = task.build_model()
-    model(np.zeros((1, 64, 96, 3), np.float32), training=False)
-    with pytest.raises(BadSetting, match=r"training\.init: .*ckpt-20 does not fit this model"):
-        task.initialize(model)
