@@ -4,6 +4,7 @@ import fcntl
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,7 +31,7 @@ def whole_folder(out: Path, *, marker: str, key: str | None = None) -> Iterator[
     _refuse_strangers(out, marker)
     out.parent.mkdir(parents=True, exist_ok=True)
     unfinished = out.parent / f".{out.name}.unfinished-{key[:32] if key else os.getpid()}"
-    _remove_leftovers(out, kept=unfinished if key else None)
+    _remove_leftovers(out, "unfinished", "replaced", kept=unfinished if key else None)
     unfinished.mkdir(exist_ok=key is not None)
     lock = _locked(unfinished)
     if lock is None:
@@ -41,6 +42,22 @@ def whole_folder(out: Path, *, marker: str, key: str | None = None) -> Iterator[
     finally:
         if key is None:
             shutil.rmtree(unfinished, ignore_errors=True)
+        os.close(lock)
+
+
+@contextmanager
+def scratch_folder(out: Path) -> Iterator[Path]:
+    """A folder beside `out` for as long as the block lasts; what a killed process left is removed by the next."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(out, "scratch", kept=None)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{out.name}.scratch-", dir=out.parent))
+    lock = _locked(scratch)
+    if lock is None:
+        raise Unavailable(f"{out}: another process is writing it; wait until it is done, or end it")
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
         os.close(lock)
 
 
@@ -59,13 +76,12 @@ def _replace(out: Path, finished: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _remove_leftovers(out: Path, *, kept: Path | None) -> None:
-    for pattern in (f".{out.name}.unfinished-*", f".{out.name}.replaced-*"):
-        for leftover in out.parent.glob(pattern):
-            lock = None if leftover == kept else _locked(leftover)
-            if lock is not None:
-                shutil.rmtree(leftover, ignore_errors=True)
-                os.close(lock)
+def _remove_leftovers(out: Path, *patterns: str, kept: Path | None) -> None:
+    for leftover in (found for pattern in patterns for found in out.parent.glob(f".{out.name}.{pattern}-*")):
+        lock = None if leftover == kept else _locked(leftover)
+        if lock is not None:
+            shutil.rmtree(leftover, ignore_errors=True)
+            os.close(lock)
 
 
 def _locked(folder: Path) -> int | None:

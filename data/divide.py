@@ -7,27 +7,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigie.data.doctor.picture_files import PictureFile
-from vigie.data.groups import groups_of_looks
+import numpy as np
+
+from vigie.data.groups import groups_of
 from vigie.data.lists import PictureNames, find_lists, parts_before, parts_listed, read_lists, write_lists
 from vigie.data.manifest import Division as DivisionFacts
 from vigie.data.manifest import read_manifest
 from vigie.data.parts import PARTS, Part
-from vigie.data.source import Source, source_hash
-from vigie.data.split import Entry, draw, lot
+from vigie.data.source import CheckedSet, source_hash
+from vigie.data.split import Deck, Numbers, draw, lot
+from vigie.data.workers import Workers
 from vigie.errors import BadData
 from vigie.experiment import Split
-from vigie.layouts import open_set
 
 logger = logging.getLogger(__name__)
 _MOST_SHOWN = 10
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Division:
-    """The pictures of each part, in an order drawn by the seed, and how it came to be."""
+    """The rows of each part's pictures in the set, in an order drawn by the seed, and how it came to be."""
 
-    parts: dict[Part, list[Source]]
+    parts: dict[Part, Numbers]
     names: dict[Part, list[str]]
     facts: DivisionFacts
 
@@ -53,7 +54,9 @@ def hash_with_lists(hashed: str, root: Path, split: Split) -> str:
     return hashlib.sha256(f"{hashed}\n{listed}".encode()).hexdigest()
 
 
-def divide(root: Path, sources: Sequence[Source], split: Split, *, before: Path) -> Division:
+def divide(
+    root: Path, checked: CheckedSet, classes: Sequence[str], split: Split, *, before: Path, workers: Workers
+) -> Division:
     """Groups of look-alikes stay together, unless lists or the records `before` tear them, which is told in the log.
 
     Records at `before` count if they are of a set of this name and of the same split: their pictures keep their parts.
@@ -62,33 +65,30 @@ def divide(root: Path, sources: Sequence[Source], split: Split, *, before: Path)
     Raises:
         BadSetting, BadData: what is wrong with the lists.
     """
-    names = PictureNames(open_set(root).pictures)
-    looks = [PictureFile(str(number), fingerprint=source.fingerprint) for number, source in enumerate(sources)]
-    groups = groups_of_looks(looks)
-    own = [names.own(source.path) for source in sources]
-    entries = [
-        Entry(name, tuple(labelled.label for labelled in source.objects), group)
-        for name, source, group in zip(own, sources, groups, strict=True)
-    ]
+    names = PictureNames(checked.found.pictures)
+    deck = Deck(names.own(checked.pictures), classes, checked.boxes, groups_of(checked, workers))
     where = find_lists(root, split)
     old = _old_parts(root, before, split, names)
-    given = parts_listed(read_lists(where), names) if where else {}
-    parts = _drawn_from_lists(sources, entries, split, given, old) if where else _drawn(sources, entries, split, old)
-    torn = _torn(parts, own, groups)
+    if where:
+        given = parts_listed(read_lists(where), names)
+        parts = _drawn_from_lists(checked.pictures, deck, split, given, old)
+    else:
+        parts = _drawn(checked.pictures, deck, split, old)
+    torn = _torn(parts, deck)
     if torn:
         logger.warning("pictures that look alike are in different parts, figures will flatter: groups=%d such as %s",
                        len(torn), "; ".join(torn[:_MOST_SHOWN]))  # fmt: skip
-    if left_out := len(sources) - len(parts):
+    if left_out := len(checked) - len(parts):
         logger.warning("annotated pictures are in no list and are left out: pictures=%d lists=%s", left_out, where)
-    indices = {part: _in_drawn_order(part, parts, own, split.seed) for part in PARTS}
+    rows = {part: _in_drawn_order(part, parts, deck.names, split.seed) for part in PARTS}
     return Division(
-        parts={part: [sources[index] for index in indices[part]] for part in PARTS},
-        names={part: [own[index] for index in indices[part]] for part in PARTS},
+        parts={part: np.array(rows[part], np.intp) for part in PARTS},
+        names={part: [deck.names[row] for row in rows[part]] for part in PARTS},
         facts=DivisionFacts(
-            groups=len(set(groups)),
+            groups=len(np.unique(deck.groups)),
             torn_groups=len(torn),
             lists=_called(where, root, split),
-            kept=sum(parts.get(index) == old.get(source.path, "") for index, source in enumerate(sources)),
+            kept=sum(parts.get(row) == old.get(key, "") for row, key in enumerate(checked.pictures)) if old else 0,
             left_out=left_out,
         ),
     )
@@ -96,9 +96,8 @@ def divide(root: Path, sources: Sequence[Source], split: Split, *, before: Path)
 
 def _in_drawn_order(part: Part, parts: Mapping[int, Part], own: Sequence[str], seed: int) -> list[int]:
     # Another lot than the one they were dealt by: the first pictures of a part are a sample of it.
-    return sorted(
-        (index for index, its in parts.items() if its == part), key=lambda index: lot(seed, f"{part}\0{own[index]}")
-    )
+    lots = {row: lot(seed, f"{part}\0{own[row]}") for row, its in parts.items() if its == part}
+    return sorted(lots, key=lots.__getitem__)
 
 
 def _called(lists: Path | None, root: Path, split: Split) -> str | None:
@@ -108,7 +107,7 @@ def _called(lists: Path | None, root: Path, split: Split) -> str | None:
     return lists.relative_to(root).as_posix() if split.lists == "auto" else split.lists
 
 
-def _old_parts(root: Path, before: Path, split: Split, names: PictureNames) -> dict[Path, Part]:
+def _old_parts(root: Path, before: Path, split: Split, names: PictureNames) -> dict[str, Part]:
     if not before.is_dir():
         return {}
     try:
@@ -120,41 +119,37 @@ def _old_parts(root: Path, before: Path, split: Split, names: PictureNames) -> d
     return parts_before(before, names) if same else {}
 
 
-def _drawn(
-    sources: Sequence[Source], entries: Sequence[Entry], split: Split, old: Mapping[Path, Part]
-) -> dict[int, Part]:
+def _drawn(pictures: Sequence[str], deck: Deck, split: Split, old: Mapping[str, Part]) -> dict[int, Part]:
     shares: dict[Part, float] = {
         "train": 1 - split.validation - split.test, "validation": split.validation, "test": split.test,
     }  # fmt: skip
-    kept = {index: old[source.path] for index, source in enumerate(sources) if source.path in old}
-    return dict(enumerate(draw(entries, shares, seed=split.seed, kept=kept)))
+    kept = {row: old[key] for row, key in enumerate(pictures) if key in old} if old else {}
+    return dict(enumerate(draw(deck, shares, seed=split.seed, kept=kept)))
 
 
 def _drawn_from_lists(
-    sources: Sequence[Source],
-    entries: Sequence[Entry],
-    split: Split,
-    given: Mapping[Path, Part],
-    old: Mapping[Path, Part],
+    pictures: Sequence[str], deck: Deck, split: Split, given: Mapping[str, Part], old: Mapping[str, Part]
 ) -> dict[int, Part]:
-    parts = {index: given[source.path] for index, source in enumerate(sources) if source.path in given}
+    parts = {row: given[key] for row, key in enumerate(pictures) if key in given}
     if "test" in given.values():
         return parts
-    pool = [index for index, part in parts.items() if part == "train"]
+    pool = [row for row, part in parts.items() if part == "train"]
     shares: dict[Part, float] = {"train": 1 - split.test, "test": split.test}
-    before = {place: old.get(sources[index].path) for place, index in enumerate(pool)}
+    before = {place: old.get(pictures[row]) for place, row in enumerate(pool)}
     kept: dict[int, Part] = {place: part for place, part in before.items() if part in {"train", "test"} and part}
-    dealt = draw([entries[index] for index in pool], shares, seed=split.seed, kept=kept)
+    dealt = draw(deck.of(pool), shares, seed=split.seed, kept=kept)
     return parts | dict(zip(pool, dealt, strict=True))
 
 
-def _torn(parts: Mapping[int, Part], own: Sequence[str], groups: Sequence[int]) -> list[str]:
+def _torn(parts: Mapping[int, Part], deck: Deck) -> list[str]:
     """The groups that lie in several parts, each with names and parts."""
+    several = np.flatnonzero(np.bincount(deck.groups) > 1)
     members: dict[int, list[int]] = defaultdict(list)
-    for index in parts:
-        members[groups[index]].append(index)
+    for row in np.flatnonzero(np.isin(deck.groups, several)).tolist():
+        if row in parts:
+            members[int(deck.groups[row])].append(row)
     return [
-        ", ".join(f"{own[index]} ({parts[index]})" for index in group)
+        ", ".join(f"{deck.names[row]} ({parts[row]})" for row in group)
         for group in members.values()
-        if len({parts[index] for index in group}) > 1
+        if len({parts[row] for row in group}) > 1
     ]

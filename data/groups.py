@@ -1,28 +1,30 @@
 """Pictures that show the same: they must not be learned from in one part and judged by in another."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from vigie.data.doctor.duplicates import twins_of
-from vigie.data.doctor.picture_files import PictureFile, read_picture_file
-from vigie.data.parallel import in_order
-from vigie.progress import progress as progress_bar
+import numpy as np
+import numpy.typing as npt
+
+from vigie.data.doctor.duplicates import alike
+from vigie.data.looks import THUMBNAIL_SIDE
+from vigie.data.source import CheckedSet
+from vigie.data.split import in_order_of_appearance
+from vigie.data.workers import Workers
+
+MANY = 4096  # pictures whose comparison is worth sharing among processes
+_ROWS = 512  # a job
 
 
-def groups_of(paths: Sequence[Path], *, progress: bool = False) -> list[int]:
+def groups_of(checked: CheckedSet, workers: Workers) -> npt.NDArray[np.intp]:
     """The number of each picture's group, from 0 in the order of the pictures; one without a twin is its own.
 
-    Every picture is decoded. Twins are those of `vigie data check`; a twin's twin is of the same group.
+    Twins are those of `vigie data check`; a twin's twin is of the same group.
     """
-    looked = in_order(lambda item: read_picture_file(item[1], str(item[0])), enumerate(paths))
-    bar = progress_bar(looked, total=len(paths), description="Comparing pictures", unit="picture", show=progress)
-    return groups_of_looks(list(bar))
-
-
-def groups_of_looks(pictures: Sequence[PictureFile]) -> list[int]:
-    """The same of pictures that were decoded before; their names must differ."""
-    place = {picture.name: number for number, picture in enumerate(pictures)}
-    leader = list(range(len(pictures)))
+    bytes_of = checked.sha256.reshape(-1).view("V32")
+    _, first, copy_of = np.unique(bytes_of, return_index=True, return_inverse=True)
+    leader: list[int] = first[copy_of].tolist()
 
     def lead(number: int) -> int:
         while leader[number] != number:
@@ -30,8 +32,29 @@ def groups_of_looks(pictures: Sequence[PictureFile]) -> list[int]:
             number = leader[number]
         return number
 
-    for pair in twins_of(pictures):
-        first, second = sorted((lead(place[pair.first]), lead(place[pair.second])))
-        leader[second] = first
-    numbers: dict[int, int] = {}
-    return [numbers.setdefault(lead(number), len(numbers)) for number in range(len(pictures))]
+    different = np.sort(first)
+    compare = _Compare(checked.looks, checked.bits[different], different)
+    count = len(different)
+    jobs = (range(start, min(start + _ROWS, count)) for start in range(0, count, _ROWS))
+    for pairs in workers.in_order(compare, jobs, many=count >= MANY):
+        for pair in pairs:
+            one, other = sorted(map(lead, pair))
+            leader[other] = one
+    return in_order_of_appearance(np.array([lead(number) for number in range(len(leader))]))
+
+
+@dataclass(frozen=True, slots=True)
+class _Compare:
+    """Finds pairs of look-alikes, by their rows in the set. `rows` are those of the pictures that `bits` are of."""
+
+    looks: Path
+    bits: npt.NDArray[np.uint64]
+    rows: npt.NDArray[np.intp]
+
+    def __call__(self, job: range) -> list[tuple[int, int]]:
+        return list(self._pairs(job))
+
+    def _pairs(self, job: range) -> Iterator[tuple[int, int]]:
+        looks = np.memmap(self.looks, np.uint8, "r").reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+        for earlier, later, _, _ in alike(self.bits, lambda some: np.asarray(looks[self.rows[some]]), job):
+            yield int(self.rows[earlier]), int(self.rows[later])

@@ -3,8 +3,9 @@
 import csv
 import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from vigie.annotations import content_of, subfolders
@@ -30,47 +31,58 @@ class Listed:
 
 
 class PictureNames:
-    """Finds the pictures that a name in a list may mean: by path, file name, or either without its ending."""
+    """Finds the pictures that a name in a list may mean: by path, file name, or either without its ending.
 
-    def __init__(self, pictures: Mapping[str, Path]) -> None:
-        """`pictures` as of a set: by their path from its folder of pictures."""
-        self._found: dict[str, list[Path]] = defaultdict(list)
-        stems = Counter(_stem(key) for key in pictures)
-        around = _folder_of_all(pictures)
-        self._own = {
-            path: (key if stems[_stem(key)] > 1 else _stem(key)).removeprefix(around) for key, path in pictures.items()
-        }
-        for key, path in pictures.items():
+    Pictures are called as the set calls them: by their path from its folder of pictures.
+    """
+
+    def __init__(self, pictures: Collection[str]) -> None:
+        self._pictures = pictures
+
+    @cached_property
+    def _found(self) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = defaultdict(list)
+        for key in self._pictures:
             for name in {*_ends(key), *_ends(_stem(key))}:
-                self._found[name].append(path)
+                found[name].append(key)
+        return found
 
-    def own(self, picture: Path) -> str:
-        """The picture's name in a list: its path without the folders around all pictures and without the ending.
+    def own(self, pictures: Iterable[str]) -> list[str]:
+        """Each one's name in a list: its path without the folders around all pictures and without the ending.
 
         The ending stays where two pictures differ in nothing else.
         """
-        return self._own[picture]
+        stems = Counter(map(_stem, self._pictures))
+        around = _folder_of_all(self._pictures)
+        stem_of = ((key, _stem(key)) for key in pictures)
+        return [(key if stems[stem] > 1 else stem).removeprefix(around) for key, stem in stem_of]
 
-    def find(self, name: str) -> list[Path]:
+    def find(self, name: str) -> list[str]:
         """The pictures of that name; folders above the set's are left out of account."""
         ends = _ends(name.replace("\\", "/"))
         return next((self._found[end] for end in ends if end in self._found), [])
 
 
 def _stem(key: str) -> str:
-    return key.removesuffix(PurePosixPath(key).suffix)
+    folder, slash, name = key.rpartition("/")
+    stem, _, ending = name.rpartition(".")
+    return folder + slash + stem if stem and ending else key
+
+
+def _last(key: str) -> str:
+    return key.rpartition("/")[2]
 
 
 def _folder_of_all(keys: Iterable[str]) -> str:
     """With its slash; empty where the pictures lie in several. So a set has the same names in every format."""
-    folders = {PurePosixPath(key).parent.as_posix() for key in keys}
+    folders = {key.rpartition("/")[0] for key in keys}
     common = posixpath.commonpath(folders) if folders else ""
-    return "" if common in ("", ".") else f"{common}/"
+    return f"{common}/" if common else ""
 
 
 def _ends(name: str) -> list[str]:
     """The longest first: a/b.jpg, b.jpg."""
-    parts = PurePosixPath(name).parts
+    parts = PurePosixPath(name).parts if "/" in name else (name,)
     return ["/".join(parts[start:]) for start in range(len(parts))]
 
 
@@ -153,18 +165,18 @@ def _text(path: Path) -> str:
         raise BadData(f"{path}: cannot be read as UTF-8 text: {error}") from error
 
 
-def parts_listed(listed: Sequence[Listed], names: PictureNames) -> dict[Path, Part]:
+def parts_listed(listed: Sequence[Listed], names: PictureNames) -> dict[str, Part]:
     """The part of each listed picture.
 
     Raises:
         BadData: lines that name no picture or several, and pictures in two lists, up to 20 at once.
     """
-    first: dict[Path, Listed] = {}
+    first: dict[str, Listed] = {}
     problems: list[str] = []
     for line in listed:
         found = names.find(line.name)
         if len(found) != 1:
-            several = f"may be any of {', '.join(path.name for path in found)}; add folder and ending"
+            several = f"may be any of {', '.join(map(_last, found))}; add folder and ending"
             none = "is no picture of the set; add the picture or remove the line"
             problems.append(f"{line.where}: {line.name!r} {several if found else none}")
         elif first.setdefault(found[0], line).part != line.part:
@@ -175,16 +187,16 @@ def parts_listed(listed: Sequence[Listed], names: PictureNames) -> dict[Path, Pa
     if problems:
         more = [f"and {len(problems) - _MOST_SHOWN} more"] if len(problems) > _MOST_SHOWN else []
         raise BadData("\n  ".join([*problems[:_MOST_SHOWN], *more]))
-    return {path: line.part for path, line in first.items()}
+    return {key: line.part for key, line in first.items()}
 
 
-def parts_before(records: Path, names: PictureNames) -> dict[Path, Part]:
+def parts_before(records: Path, names: PictureNames) -> dict[str, Part]:
     """The part of each picture that was in these records and still is in the set; none where the lists are missing."""
     try:
         listed = list(_lines(records / FOLDER))
     except BadData:
         return {}
-    return {path: line.part for line in listed for path in names.find(line.name)}
+    return {key: line.part for line in listed for key in names.find(line.name)}
 
 
 def write_lists(records: Path, names: Mapping[Part, Sequence[str]]) -> None:

@@ -6,24 +6,21 @@ TensorFlow is loaded only when records are written or read.
 # ruff: noqa: PLC0415
 
 import logging
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from threading import Thread
 
-import pandas as pd
-
-from vigie.data.atomic import whole_folder
+from vigie.data.atomic import scratch_folder, whole_folder
 from vigie.data.divide import Division, divide, hash_with_lists, input_hash
 from vigie.data.manifest import FILE, ClippedBox, FileFacts, Manifest, PartFacts, file_facts, load_manifest, part_files
 from vigie.data.parts import PARTS, Part, Sample
 from vigie.data.quiet import quiet_tensorflow
 from vigie.data.shards import records_key, write_records
-from vigie.data.source import Source, checked_set, read_set, source_hash
-from vigie.domain import Box
+from vigie.data.source import CheckedSet, checked_set, read_set, source_hash
+from vigie.data.workers import Workers
 from vigie.errors import BadData, BadSetting
 from vigie.experiment import Split
 from vigie.layouts import open_set
-from vigie.voc import corners
 
 __all__ = ["PARTS", "Manifest", "Part", "Sample", "input_hash", "load_manifest", "part_files", "prepare", "read_part",
            "read_set", "source_hash"]  # fmt: skip
@@ -31,7 +28,6 @@ __all__ = ["PARTS", "Manifest", "Part", "Sample", "input_hash", "load_manifest",
 logger = logging.getLogger(__name__)
 LABEL_MAP = "label_map.pbtxt"
 _SPLIT = Split()
-COLUMNS = ("filename", "width", "height", "class", "xmin", "ymin", "xmax", "ymax")
 
 
 def prepare(
@@ -53,32 +49,40 @@ def prepare(
         BadData, BadAnnotation, BadPicture: what is wrong with the set, up to 20 problems at once; or it is too small.
     """
     _check_asked(classes, pictures_per_shard)
-    checked = checked_set(voc, classes, progress=progress)
-    hashed, sources = checked.source_hash, checked.sources
-    division = divide(voc, sources, split, before=out)
-    parts = division.parts
-    _check_parts(voc, division, classes)
-    with whole_folder(out, marker=FILE, key=records_key(hashed, parts, classes, pictures_per_shard)) as folder:
-        shards = write_records(folder, parts, classes, pictures_per_shard, progress=progress)
-        (folder / LABEL_MAP).write_text(label_map(classes), encoding="utf-8")
-        for part in PARTS:
-            label_table(parts[part]).to_csv(folder / f"{part}_labels.csv", index=False)
-        division.write_lists(folder)
-        manifest = Manifest(
-            version=2,
-            source=voc.resolve().name,
-            source_hash=hash_with_lists(hashed, voc, split),
-            classes=tuple(classes),
-            split=split,
-            division=division.facts,
-            parts={part: _facts(parts[part], classes, shards[part]) for part in PARTS},
-            clipped=_clipped([source for part in PARTS for source in parts[part]]),
-            unannotated=len(open_set(voc).pictures) - len(sources),
-            files=_files(folder),
-        )
-        (folder / FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    open_set(voc)
+    with Workers() as workers, scratch_folder(out) as spool:
+        Thread(target=_load_scikit_learn, daemon=True).start()
+        checked = checked_set(voc, classes, spool, progress=progress, workers=workers)
+        division = divide(voc, checked, classes, split, before=out, workers=workers)
+        parts = division.parts
+        _check_parts(voc, division, checked, classes)
+        key = records_key(checked.source_hash, parts, classes, pictures_per_shard)
+        with whole_folder(out, marker=FILE, key=key) as folder:
+            shards, files = write_records(
+                folder, checked, parts, pictures_per_shard, progress=progress, workers=workers
+            )
+            (folder / LABEL_MAP).write_text(label_map(classes), encoding="utf-8")
+            division.write_lists(folder)
+            manifest = Manifest(
+                version=2,
+                source=voc.resolve().name,
+                source_hash=hash_with_lists(checked.source_hash, voc, split),
+                classes=tuple(classes),
+                split=split,
+                division=division.facts,
+                parts={part: _facts(division, checked, part, classes, shards[part]) for part in PARTS},
+                clipped=_clipped(division, checked),
+                unannotated=len(checked.found.pictures) - len(checked),
+                files=_files(folder, files),
+            )
+            (folder / FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     _log(out, manifest)
     return manifest
+
+
+def _load_scikit_learn() -> None:
+    """It takes a second, in which pictures can be looked at."""
+    import sklearn.model_selection  # noqa: F401
 
 
 def read_part(records: Path, part: Part) -> Iterator[Sample]:
@@ -95,16 +99,6 @@ def label_map(classes: Sequence[str]) -> str:
     return "".join(f"item {{\n  id: {number}\n  name: '{name}'\n}}\n" for number, name in enumerate(quoted, start=1))
 
 
-def label_table(sources: Sequence[Source]) -> pd.DataFrame:
-    """A row an object with the customary columns. Corners are VOC's own: from 1, the last pixel included, clipped."""
-    rows = [
-        (source.path.name, source.width, source.height, labelled.label, *corners(labelled.box))
-        for source in sources
-        for labelled in source.objects
-    ]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
 def _check_asked(classes: Sequence[str], per_shard: int) -> None:
     strange = [name for name in classes if not name or name != name.strip() or not name.isprintable()]
     if not classes or strange or len(set(classes)) < len(classes):
@@ -113,21 +107,20 @@ def _check_asked(classes: Sequence[str], per_shard: int) -> None:
         raise BadSetting(f"pictures_per_shard: expected at least 1, found {per_shard}")
 
 
-def _check_parts(root: Path, division: Division, classes: Sequence[str]) -> None:
+def _check_parts(root: Path, division: Division, checked: CheckedSet, classes: Sequence[str]) -> None:
     parts = division.parts
-    whole = sum(len(sources) for sources in parts.values())
+    whole = sum(len(rows) for rows in parts.values())
     groups = division.facts.groups
     alike = f" ({groups} groups of such as look alike)" if groups < whole else ""
     for part in PARTS:
-        if not parts[part]:
+        if not len(parts[part]):
             raise BadData(
                 f"{root}: {whole} pictures{alike} leave the part {part} empty; add pictures or enlarge its share, "
                 "or tell the parts by split.lists"
             )
     for part in PARTS:
-        shown = {labelled.label for source in parts[part] for labelled in source.objects}
-        for name in classes:
-            if name in shown:
+        for name, boxes in zip(classes, checked.boxes[parts[part]].sum(axis=0), strict=True):
+            if boxes:
                 continue
             if part == "train":
                 raise BadData(
@@ -139,37 +132,30 @@ def _check_parts(root: Path, division: Division, classes: Sequence[str]) -> None
             )
 
 
-def _files(folder: Path) -> dict[str, FileFacts]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): file_facts(path) for path in paths}
+def _files(folder: Path, known: Mapping[str, FileFacts]) -> dict[str, FileFacts]:
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return {name: known[name] if name in known else file_facts(path) for name, path in sorted(paths.items())}
 
 
-def _facts(sources: Sequence[Source], classes: Sequence[str], shards: Sequence[str]) -> PartFacts:
-    counts = Counter(labelled.label for source in sources for labelled in source.objects)
+def _facts(
+    division: Division, checked: CheckedSet, part: Part, classes: Sequence[str], shards: Sequence[str]
+) -> PartFacts:
+    boxes = checked.boxes[division.parts[part]]
     return PartFacts(
-        pictures=len(sources),
-        without_objects=sum(not source.objects for source in sources),
-        boxes={name: counts[name] for name in classes},
+        pictures=len(boxes),
+        without_objects=int((~boxes.any(axis=1)).sum()),
+        boxes=dict(zip(classes, boxes.sum(axis=0).tolist(), strict=True)),
         shards=tuple(shards),
     )
 
 
-def _clipped(sources: Sequence[Source]) -> tuple[ClippedBox, ...]:
+def _clipped(division: Division, checked: CheckedSet) -> tuple[ClippedBox, ...]:
     return tuple(
-        ClippedBox(
-            file=source.name,
-            object=cut.number,
-            label=cut.label,
-            before=_four(cut.before),
-            after=None if cut.after is None else _four(cut.after),
-        )
-        for source in sources
-        for cut in source.cuts
+        ClippedBox(file=file, object=number, label=label, before=before, after=after)
+        for part in PARTS
+        for row in division.parts[part].tolist()
+        for file, number, label, before, after in checked.cuts.get(row, ())
     )
-
-
-def _four(box: Box) -> tuple[float, float, float, float]:
-    return box.left, box.top, box.right, box.bottom
 
 
 def _log(out: Path, manifest: Manifest) -> None:

@@ -1,65 +1,72 @@
 """Read a whole set of annotated pictures and find everything that is wrong with it at once."""
 
 import hashlib
-import io
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
 
-import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
 
-from vigie.annotations import AnnotatedSet, Annotation, Cut, clipped
-from vigie.data.doctor.picture_files import THUMBNAIL_SIDE, Fingerprint, perceptual_hash
+from vigie.annotations import PICTURE_ENDINGS, AnnotatedSet, Annotation, Cut, clipped
+from vigie.data.looking import Batch, Look, ShortWay
+from vigie.data.looks import Grey, small_grey
+from vigie.data.notes import NO_SHA256, CutRow, Looked, Marked, Notes, sha256_of
 from vigie.data.orientation import orientation_of, upright
 from vigie.data.parallel import in_order
 from vigie.data.parts import Sample
+from vigie.data.spool import LOOKS
 from vigie.data.workers import Workers
 from vigie.domain import Box, LabelledBox
 from vigie.errors import BadAnnotation, BadData, BadPicture, VigieError
 from vigie.layouts import open_set
 from vigie.pictures import Picture
 from vigie.progress import progress as progress_bar
+from vigie.voc import VocFolder, corners
 
 logger = logging.getLogger(__name__)
 MOST_SHOWN = 20
 MANY = 512  # pictures from which on starting processes takes less time than they save
-_BATCH = 32
-_SHRUNK_SIDE = 128  # see `vigie.data.doctor.picture_files`: the same, for the fingerprints are
-Grey: TypeAlias = npt.NDArray[np.uint8]
+_BATCH = 64
+_SPELT = frozenset(form for ending in PICTURE_ENDINGS for form in (ending, ending.upper()))
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """An annotated picture that was found good; boxes are clipped to it. Light: it holds no pixels.
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckedSet:
+    """A set in which nothing is wrong: a row for each annotated picture, whose number in the set is that from 1.
 
-    `name` is what reports call its label file, or its entry in the label file of all.
+    `pictures` are keys of `found.pictures`; `sha256` has 32 bytes a row, `bits` the perceptual hashes, `boxes` counts,
+    a column for each of the classes asked for. What was cut is told by row. A picture's record lies in the file of
+    `spools` that `spool` numbers, `record` bytes from `offset` on, its rows of a table right behind it.
+    `source_hash` is what the function of that name gives.
     """
 
-    source_id: int
-    name: str
-    path: Path
-    annotation: Path
-    width: int
-    height: int
-    objects: tuple[LabelledBox, ...]
-    cuts: tuple[Cut, ...]
-    fingerprint: Fingerprint = field(compare=False)  # an array does not compare; its sha256 is that of the bytes
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedSet:
-    """A set in which nothing is wrong. `source_hash` is what the function of that name gives."""
-
-    sources: list[Source]
+    found: AnnotatedSet
+    folder: Path
+    pictures: Sequence[str]
+    sha256: npt.NDArray[np.uint8]
+    bits: npt.NDArray[np.uint64]
+    boxes: npt.NDArray[np.int32]
+    cuts: Mapping[int, Sequence[CutRow]]
+    spools: Sequence[str]
+    spool: npt.NDArray[np.uint16]
+    offset: npt.NDArray[np.uint64]
+    record: npt.NDArray[np.uint32]
+    rows: npt.NDArray[np.uint32]
     source_hash: str
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    @property
+    def looks(self) -> Path:
+        """The thumbnails, 32 x 32 bytes each, one behind the other."""
+        return self.folder / LOOKS
 
 
 def source_hash(root: Path) -> str:
@@ -68,37 +75,41 @@ def source_hash(root: Path) -> str:
     Raises:
         BadData: it is no data set, or a file cannot be read.
     """
-    return _hash_of_all(root, open_set(root).files, {})
+    found = open_set(root)
+    return _hash_of_all(_names_of_files(found, root), in_order(_digest, found.files))
 
 
-def _hash_of_all(root: Path, files: Sequence[Path], known: Mapping[str, str]) -> str:
-    """`known` are the digests of files that were read already, by their paths."""
-    rest = [path for path in files if str(path) not in known]
-    digests = {**known, **{str(path): digest for path, digest in zip(rest, in_order(_digest, rest), strict=True)}}
+def _names_of_files(found: AnnotatedSet, root: Path) -> Iterator[str]:
+    """From the folder on, in the order of `found.files`."""
+    start = f"{root.as_posix()}/"
+    if not isinstance(found, VocFolder):
+        return (path.as_posix().removeprefix(start) for path in found.files)
+    labels, pictures = (f"{folder.as_posix()}/".removeprefix(start) for folder in (found.labels_in, found.pictures_in))
+    return chain((labels + name for name in found.labels), (pictures + name for name in found.pictures))
+
+
+def _hash_of_all(names: Iterable[str], digests: Iterable[bytes]) -> str:
     whole = hashlib.sha256()
-    for path in files:
-        name = path.as_posix().removeprefix(f"{root.as_posix()}/")
-        whole.update(f"{name}\0{digests[str(path)]}\n".encode())
+    for name, digest in zip(names, digests, strict=True):
+        whole.update(f"{name}\0{digest.hex()}\n".encode())
     return whole.hexdigest()
 
 
-def _digest(path: Path) -> str:
+def _digest(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return hashlib.file_digest(stream, "sha256").digest()
     except OSError as error:
         raise BadData(f"{path}: cannot be read: {error.strerror}") from error
 
 
-def read_sources(root: Path, classes: Sequence[str], *, progress: bool) -> list[Source]:
-    """See `checked_set`."""
-    return checked_set(root, classes, progress=progress).sources
+def checked_set(
+    root: Path, classes: Sequence[str], spool: Path, *, progress: bool, workers: Workers | None = None
+) -> CheckedSet:
+    """Check every label file against its picture, decode every picture once, clip the boxes, make the records.
 
-
-def checked_set(root: Path, classes: Sequence[str], *, progress: bool, workers: Workers | None = None) -> CheckedSet:
-    """Check every label file against its picture, decode every picture once, clip the boxes.
-
-    Many pictures are shared among `workers`, of which there are some for this alone where none are given.
+    These go to files in the folder `spool`, which is the caller's. Many pictures are shared among `workers`, of which
+    there are some for this alone where none are given.
 
     Raises:
         BadData: the folder is no data set, or several kinds of things are wrong in it.
@@ -106,60 +117,141 @@ def checked_set(root: Path, classes: Sequence[str], *, progress: bool, workers: 
         Unavailable: a worker ended.
     """
     found = open_set(root)
-    numbered = list(enumerate(found.names, start=1))
-    batches = [numbered[start : start + _BATCH] for start in range(0, len(numbered), _BATCH)]
-    sources: list[Source] = []
-    problems: list[VigieError] = []
-    digests: dict[str, str] = {}
+    count = len(found.names)
+    short = None
+    if isinstance(found, VocFolder):
+        short = ShortWay(f"{found.labels_in}/", f"{found.pictures_in}/", beside=found.labels_in == found.pictures_in)
+    batches: list[Looked] = []
     with (
         nullcontext(workers) if workers else Workers() as these,
-        progress_bar(total=len(numbered), description="Checking pictures", unit="picture", show=progress) as bar,
+        progress_bar(total=count, description="Checking pictures", unit="picture", show=progress) as bar,
     ):
-        for looks in these.in_order(_Look(root, tuple(classes)), batches, many=len(numbered) >= MANY):
-            for look in looks:
-                if isinstance(look, VigieError):
-                    problems.append(look)
-                    continue
-                source = unpacked(look.source)
-                sources.append(source)
-                digests[str(source.path)] = source.fingerprint.sha256
-                if look.label_sha256:
-                    digests[str(source.annotation)] = look.label_sha256
-            bar.update(len(looks))
-    problems += _shared_pictures(sources)
+        look = Look(root, tuple(classes), spool, short)
+        for looked in these.in_order(look, _batches(found), many=count >= MANY):
+            batches.append(looked)
+            bar.update(len(looked.pictures) + len(looked.problems))
+    bad = dict(problem for looked in batches for problem in looked.problems)
+    pictures = [picture for looked in batches for picture in looked.pictures]
+    problems = [*bad.values(), *_shared_pictures(found, [name for name in found.names if name not in bad], pictures)]
     if problems:
         raise _together(root, problems)
-    return CheckedSet(sources, _hash_of_all(root, found.files, digests))
+    if not pictures:
+        raise BadData(f"{root}: no picture is annotated; add label files")
+    return _checked(root, found, spool, pictures, batches)
 
 
-@dataclass(frozen=True)
-class _Look:
-    """Checks pictures of a set, given by number and name; the set is listed where that is done, once."""
+def _batches(found: AnnotatedSet) -> Iterator[Batch]:
+    names = found.names
+    of_stem = _only_of_stem(found.pictures) if isinstance(found, VocFolder) else {}
+    for start in range(0, len(names), _BATCH):
+        some = names[start : start + _BATCH]
+        yield Batch(start + 1, some, [of_stem.get(name.rpartition(".")[0]) for name in some])
 
-    root: Path
-    classes: tuple[str, ...]
+
+def _only_of_stem(pictures: Iterable[str]) -> dict[str, str | None]:
+    """None where several pictures have the stem."""
+    found: dict[str, str | None] = {}
+    for name in pictures:
+        stem, dot, ending = name.rpartition(".")
+        if dot + ending in _SPELT:
+            found[stem] = None if stem in found else name
+    return found
+
+
+def _checked(
+    root: Path, found: AnnotatedSet, spool: Path, pictures: list[str], batches: Sequence[Looked]
+) -> CheckedSet:
+    spools = list(dict.fromkeys(looked.spool for looked in batches))
+    number_of = {name: number for number, name in enumerate(spools)}
+    starts = np.cumsum([0, *(len(looked.pictures) for looked in batches)]).tolist()
+    cuts: dict[int, list[CutRow]] = {}
+    for start, looked in zip(starts, batches, strict=False):
+        for place, cut in looked.cuts:
+            cuts.setdefault(start + place, []).append(cut)
+    sha256 = b"".join(looked.sha256 for looked in batches)
+    labels = b"".join(looked.label_sha256 for looked in batches)
+    return CheckedSet(
+        found, spool, pictures, np.frombuffer(sha256, np.uint8).reshape(-1, 32),
+        np.concatenate([looked.bits for looked in batches]),
+        np.concatenate([looked.boxes for looked in batches]),
+        cuts, [str(spool / name) for name in spools],
+        np.repeat([number_of[looked.spool] for looked in batches], np.diff(starts)).astype(np.uint16),
+        np.concatenate([looked.offset for looked in batches]),
+        np.concatenate([looked.record for looked in batches]),
+        np.concatenate([looked.rows for looked in batches]),
+        _hash_of_all(_names_of_files(found, root), _digests(found, pictures, sha256, labels)),
+    )  # fmt: skip
+
+
+def _digests(found: AnnotatedSet, pictures: Sequence[str], sha256: bytes, labels: bytes) -> Iterator[bytes]:
+    """Of all files of a set, in their order; only those that nobody looked at are read."""
+    if isinstance(found, VocFolder):
+        yield from (labels[start : start + 32] for start in range(0, len(labels), 32))
+    else:
+        yield from in_order(_digest, found.files[: len(found.files) - len(found.pictures)])
+    row_of = {picture: row for row, picture in enumerate(pictures)}
+    rest = iter(in_order(_digest, [found.pictures[key] for key in found.pictures if key not in row_of]))
+    for key in found.pictures:
+        row = row_of.get(key)
+        yield next(rest) if row is None else sha256[32 * row : 32 * row + 32]
+
+
+class LongWay:
+    """Looks at pictures of any kind and format, one at a time; the set is listed when it is first needed."""
+
+    def __init__(self, root: Path, classes: tuple[str, ...]) -> None:
+        self._root = root
+        self._classes = classes
 
     @cached_property
-    def _found(self) -> AnnotatedSet:
-        return open_set(self.root)
+    def found(self) -> AnnotatedSet:
+        return open_set(self._root)
 
-    def __call__(self, numbered: Sequence[tuple[int, str]]) -> list["_Good | VigieError"]:
-        return [self._one(number, name) for number, name in numbered]
+    @cached_property
+    def _key_of(self) -> dict[Path, str]:
+        return {path: key for key, path in self.found.pictures.items()}
 
-    def _one(self, number: int, name: str) -> "_Good | VigieError":
-        try:
-            annotation = self._found.read(name)
-            source = _source(self._found, number, name, annotation, self.classes)
-            # A file that speaks of all pictures is hashed once, at the end; YOLO does without one for no objects.
-            own = annotation.entry is None and annotation.path.is_file()
-            return _Good(packed(source), _digest(annotation.path) if own else None)
-        except (BadAnnotation, BadPicture) as problem:
-            return problem
+    def look(self, notes: Notes, number: int, name: str) -> None:
+        """Note a picture that is good.
+
+        Raises:
+            BadAnnotation, BadPicture: what is wrong.
+        """
+        annotation = self.found.read(name)
+        seen = _examined(self.found, annotation, self._classes)
+        # A file that speaks of all pictures is hashed once, at the end; YOLO does without one for no objects.
+        own = annotation.entry is None and isinstance(self.found, VocFolder)
+        boxes = [labelled.box for labelled in seen.objects]
+        marked = Marked(
+            seen.path.name, number, seen.picture.width, seen.picture.height,
+            [labelled.label.encode() for labelled in seen.objects],
+            [_corners(box) for box in boxes], [corners(box) for box in boxes],
+        )  # fmt: skip
+        notes.add(
+            self._key_of[seen.path], marked, _jpeg(seen), sha256=sha256_of(seen.encoded), grey=seen.grey,
+            label_sha256=_digest(annotation.path) if own else NO_SHA256,
+            cuts=[_cut_row(name, cut) for cut in seen.cuts],
+        )  # fmt: skip
 
 
-class _Good(NamedTuple):
-    source: "PackedSource"
-    label_sha256: str | None
+def _cut_row(name: str, cut: Cut) -> CutRow:
+    return name, cut.number, cut.label, _corners(cut.before), None if cut.after is None else _corners(cut.after)
+
+
+def _corners(box: Box) -> tuple[float, float, float, float]:
+    return box.left, box.top, box.right, box.bottom
+
+
+@dataclass(frozen=True, slots=True)
+class _Examined:
+    """A picture that was found good; boxes are clipped to it. `grey` is small."""
+
+    path: Path
+    encoded: bytes
+    picture: Picture
+    grey: Grey
+    objects: tuple[LabelledBox, ...]
+    cuts: tuple[Cut, ...]
 
 
 def read_set(root: Path) -> Iterator[Sample]:
@@ -170,13 +262,11 @@ def read_set(root: Path) -> Iterator[Sample]:
     """
     found = open_set(root)
     for number, name in enumerate(found.names, start=1):
-        source = _source(found, number, name, found.read(name), classes=None)
-        yield Sample(source.source_id, source.path.name, Picture.from_file(source.path), source.objects)
+        seen = _examined(found, found.read(name), classes=None)
+        yield Sample(number, seen.path.name, seen.picture, seen.objects)
 
 
-def _source(
-    found: AnnotatedSet, number: int, name: str, annotation: Annotation, classes: Sequence[str] | None
-) -> Source:
+def _examined(found: AnnotatedSet, annotation: Annotation, classes: Sequence[str] | None) -> _Examined:
     for position, labelled in enumerate(annotation.objects, start=1):
         if classes is not None and labelled.label not in classes:
             raise BadAnnotation(
@@ -187,8 +277,7 @@ def _source(
     encoded = _content(path)
     picture, grey = _whole(path, encoded)
     objects, cuts = clipped(_upright_objects(annotation, path, picture), picture.width, picture.height)
-    fingerprint = _fingerprint(encoded, grey)
-    return Source(number, name, path, annotation.path, picture.width, picture.height, objects, cuts, fingerprint)
+    return _Examined(path, encoded, picture, grey, objects, cuts)
 
 
 def _upright_objects(annotation: Annotation, path: Path, picture: Picture) -> Sequence[LabelledBox]:
@@ -237,57 +326,29 @@ def _whole(path: Path, encoded: bytes) -> tuple[Picture, Grey]:
     except BadPicture as error:
         raise BadPicture(f"{path}: {error}") from error
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
-            # Grey and at a part of the size takes two thirds of the time and reads every byte; only JPEG can.
-            image.draft("L", (_SHRUNK_SIDE, _SHRUNK_SIDE))
-            image.load()
-            stood = ImageOps.exif_transpose(image) if picture.turned else image
-            return picture, np.asarray(stood.convert("L"))
+        return picture, small_grey(encoded)
     except Exception as error:  # Pillow's decoders raise whatever damaged data makes them stumble on
         raise BadPicture(f"{path}: cannot be decoded to its end: {error}; get a whole copy of it") from error
 
 
-def _fingerprint(encoded: bytes, grey: Grey) -> Fingerprint:
-    shrunk = cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
-    thumbnail = np.asarray(shrunk, np.uint8)
-    return Fingerprint(hashlib.sha256(encoded).hexdigest(), perceptual_hash(thumbnail), thumbnail)
+def _jpeg(seen: _Examined) -> bytes:
+    try:
+        return seen.picture.jpeg()
+    except BadPicture as error:
+        raise BadPicture(f"{seen.path}: {error}") from error
 
 
-PackedSource: TypeAlias = tuple[Any, ...]
-"""A source as plain values: between processes they go many times faster than classes do."""
-
-
-def packed(source: Source) -> PackedSource:
-    return (
-        source.source_id, source.name, str(source.path), str(source.annotation), source.width, source.height,
-        [(labelled.label, *_corners(labelled.box)) for labelled in source.objects],
-        [(cut.number, cut.label, _corners(cut.before), cut.after and _corners(cut.after)) for cut in source.cuts],
-        source.fingerprint.sha256, source.fingerprint.bits, source.fingerprint.thumbnail.tobytes(),
-    )  # fmt: skip
-
-
-def unpacked(values: PackedSource) -> Source:
-    number, name, path, annotation, width, height, objects, cuts, sha256, bits, look = values
-    return Source(
-        number, name, Path(path), Path(annotation), width, height,
-        tuple(LabelledBox(label, Box(*corners)) for label, *corners in objects),
-        tuple(Cut(at, label, Box(*before), after and Box(*after)) for at, label, before, after in cuts),
-        Fingerprint(sha256, bits, np.frombuffer(look, np.uint8).reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE)),
-    )  # fmt: skip
-
-
-def _corners(box: Box) -> tuple[float, float, float, float]:
-    return box.left, box.top, box.right, box.bottom
-
-
-def _shared_pictures(sources: Sequence[Source]) -> list[VigieError]:
-    times = Counter(source.path for source in sources)
+def _shared_pictures(found: AnnotatedSet, names: Iterable[str], pictures: Sequence[str]) -> list[VigieError]:
+    times = Counter(pictures)
+    if len(times) == len(pictures):
+        return []
+    shared = [(name, key) for name, key in zip(names, pictures, strict=True) if times[key] > 1]
     return [
         BadAnnotation(
-            f"{source.annotation}: its picture {source.path.name} belongs to another label file too; keep one"
+            f"{found.read(name).path}: its picture {found.pictures[key].name} belongs to another label file too; "
+            "keep one"
         )
-        for source in sources
-        if times[source.path] > 1
+        for name, key in shared
     ]
 
 

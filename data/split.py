@@ -8,10 +8,12 @@ that brings the boxes of all classes nearer to their shares.
 # ruff: noqa: PLC0415
 
 import hashlib
+import math
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,45 +21,55 @@ import numpy.typing as npt
 from vigie.data.parts import PARTS, Part
 
 _FOLDS = 20
-_FEWER_FOLDS = 7  # for sets so large that dealing them into twenty takes minutes
-_LARGE = 1000  # groups
+_FEWER_FOLDS = 7
+_LARGE = 1000  # groups; so many are dealt in packs, for dealing each takes minutes
+_PACKS = 400
 _MOST_TRIALS = 8
-_TRIED_GROUPS_AND_FOLDS = 20_000  # about a second
+_TRIED_GROUPS_AND_FOLDS = 20_000  # about half a second
 _MOST_MOVES = 500
 _LOOKED_AT = 100_000_000  # numbers to look through for moves: a few seconds
 _LACKING = 10.0  # what it costs that a part lacks a class, beside the square of how far shares are missed
 _FEWEST_FOR: dict[Part, int] = {"train": 1, "validation": 2, "test": 3}  # groups that show a class
 
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A picture to deal: its own name, the label of each of its boxes, and its group."""
-
-    name: str
-    labels: tuple[str, ...]
-    group: int
+Counts: TypeAlias = npt.NDArray[np.float64]
+Numbers: TypeAlias = npt.NDArray[np.intp]
 
 
-def draw(
-    entries: Sequence[Entry], shares: Mapping[Part, float], *, seed: int, kept: Mapping[int, Part] | None = None
-) -> list[Part]:
-    """The part of each entry. Groups stay together; a class on three groups is in every part where that can be had.
+@dataclass(frozen=True, slots=True, eq=False)
+class Deck:
+    """Pictures to deal: their own names, how many boxes of each label they show (pictures x labels), their groups."""
 
-    `kept` are entries whose part is given, by their index; the rest of their group goes with them, and the others are
-    dealt so that the shares are right over all. A group whose kept entries lie in several parts goes with the most of
-    them. The outcome depends on names, labels, who is grouped with whom, shares and seed, not on the order.
+    names: Sequence[str]
+    labels: Sequence[str]
+    boxes: npt.NDArray[np.int32]
+    groups: Numbers
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def of(self, rows: Sequence[int]) -> "Deck":
+        """Those of these rows."""
+        return Deck([self.names[row] for row in rows], self.labels, self.boxes[rows], self.groups[rows])
+
+
+def draw(deck: Deck, shares: Mapping[Part, float], *, seed: int, kept: Mapping[int, Part] | None = None) -> list[Part]:
+    """The part of each picture. Groups stay together; a class on three groups is in every part where that can be had.
+
+    `kept` are pictures whose part is given, by their row; the rest of their group goes with them, and the others are
+    dealt so that the shares are right over all. A group whose kept pictures lie in several parts goes with the most of
+    them. The outcome depends on names, boxes, who is grouped with whom, shares and seed, not on the order.
     """
-    kept = kept or {}
-    parts = _with_their_groups(entries, kept)
-    order = sorted(range(len(entries)), key=lambda index: lot(seed, entries[index].name))
-    free = [index for index in order if index not in parts]
-    if free:
-        scale = _Scale(entries, shares)
-        settled = scale.counts([(entries[index], part) for index, part in sorted(parts.items())])
-        hand = _Hand([entries[index] for index in free], scale)
-        dealt = hand.dealt(seed, settled)
-        parts |= {index: scale.parts[dealt[number]] for index, number in zip(free, hand.group_of, strict=True)}
-    return [parts[index] for index in range(len(entries))]
+    parts = _with_their_groups(deck, kept or {})
+    lots = [lot(seed, name) for name in deck.names]
+    free = np.array([row for row in sorted(range(len(deck)), key=lots.__getitem__) if row not in parts], np.intp)
+    if len(free):
+        scale = _Scale(deck, shares)
+        settled = np.zeros((len(scale.parts), scale.rows.shape[1]))
+        for row, part in sorted(parts.items()):
+            settled[scale.parts.index(part)] += scale.rows[row]
+        dealt = _Hand(deck, scale, free).dealt(seed, settled)
+        parts |= {row: scale.parts[part] for row, part in zip(free.tolist(), dealt.tolist(), strict=True)}
+    return [parts[row] for row in range(len(deck))]
 
 
 def lot(seed: int, name: str) -> bytes:
@@ -65,129 +77,162 @@ def lot(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"{seed}\0{name}".encode()).digest()
 
 
-def _with_their_groups(entries: Sequence[Entry], kept: Mapping[int, Part]) -> dict[int, Part]:
+def _with_their_groups(deck: Deck, kept: Mapping[int, Part]) -> dict[int, Part]:
+    if not kept:
+        return {}
+    groups = deck.groups.tolist()
     votes: dict[int, Counter[Part]] = defaultdict(Counter)
-    for index, part in kept.items():
-        votes[entries[index].group][part] += 1
+    for row, part in kept.items():
+        votes[groups[row]][part] += 1
     elected = {group: max(PARTS, key=lambda part, found=found: found[part]) for group, found in votes.items()}  # type: ignore[misc]
-    return {
-        index: kept.get(index, elected.get(entry.group, "train"))
-        for index, entry in enumerate(entries)
-        if index in kept or entry.group in elected
-    }
+    return {row: kept.get(row, elected[group]) for row, group in enumerate(groups) if group in elected}
 
 
 class _Scale:
     """Measures how far a division is from what was asked. A column for pictures, one for those without boxes, and one
-    for the boxes of each class, the rarest last."""
+    for the boxes of each class, the rarest last. `rows` are those of the pictures."""
 
-    def __init__(self, entries: Sequence[Entry], shares: Mapping[Part, float]) -> None:
-        boxes = Counter(label for entry in entries for label in entry.labels)
-        self._column = {label: 2 + n for n, label in enumerate(sorted(boxes, key=lambda name: (-boxes[name], name)))}
+    def __init__(self, deck: Deck, shares: Mapping[Part, float]) -> None:
+        totals = dict(zip(deck.labels, deck.boxes.sum(axis=0).tolist(), strict=True))
+        column = {label: number for number, label in enumerate(deck.labels)}
+        shown = sorted((label for label in deck.labels if totals[label]), key=lambda label: (-totals[label], label))
         self.parts = [part for part in PARTS if part in shares]
         self.shares = np.array([shares[part] for part in self.parts])
-        rows = np.array([self.row(entry) for entry in entries])
-        self._wanted: npt.NDArray[np.float64] = self.shares[:, None] * rows.sum(axis=0)
-        shown: dict[int, npt.NDArray[np.bool_]] = {}
-        for entry, row in zip(entries, rows, strict=True):
-            shown[entry.group] = shown.get(entry.group, False) | (row > 0)
-        showing = np.sum(list(shown.values()), axis=0)
+        self.rows: Counts = np.ones((len(deck), 2 + len(shown)))
+        self.rows[:, 1] = ~deck.boxes.any(axis=1)
+        self.rows[:, 2:] = deck.boxes[:, [column[label] for label in shown]]
+        self._wanted: Counts = self.shares[:, None] * self.rows.sum(axis=0)
+        showing = (_summed(self.rows, np.unique(deck.groups, return_inverse=True)[1]) > 0).sum(axis=0)
         self._needed = np.array([showing >= _FEWEST_FOR[part] for part in self.parts])
 
-    def row(self, entry: Entry) -> npt.NDArray[np.float64]:
-        row = np.zeros(2 + len(self._column))
-        row[:2] = 1, not entry.labels
-        for label in entry.labels:
-            row[self._column[label]] += 1
-        return row
+    def strata(self) -> Numbers:
+        """The column of each picture's rarest class; that of pictures without boxes where it shows none."""
+        shown = self.rows[:, :1:-1] > 0
+        return np.where(shown.any(axis=1), self.rows.shape[1] - 1 - shown.argmax(axis=1) if shown.size else 1, 1)
 
-    def stratum(self, entry: Entry) -> int:
-        """The column of the picture's rarest class; that of pictures without boxes where it shows none."""
-        return max((self._column[label] for label in entry.labels), default=1)
-
-    def counts(self, dealt: Sequence[tuple[Entry, Part]]) -> npt.NDArray[np.float64]:
-        """Parts x columns."""
-        counts = np.zeros_like(self._wanted)
-        for entry, part in dealt:
-            counts[self.parts.index(part)] += self.row(entry)
-        return counts
-
-    def cost(self, part: int, counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def cost(self, part: int, counts: Counts) -> Counts:
         """Of one part that has these counts (... x columns)."""
         missed = (counts - self._wanted[part]) / np.maximum(self._wanted[part], 1)
         lacking = self._needed[part] & (counts <= 0)
-        cost: npt.NDArray[np.float64] = np.sum(missed**2 + _LACKING * lacking, axis=-1)
+        cost: Counts = np.sum(missed**2 + _LACKING * lacking, axis=-1)
         return cost
 
 
+def _summed(rows: Counts, numbers: Numbers) -> Counts:
+    """The rows of the same number together."""
+    summed = np.zeros((int(numbers.max()) + 1, rows.shape[1]))
+    np.add.at(summed, numbers, rows)
+    return summed
+
+
 class _Hand:
-    """Groups that are still to be dealt. `group_of` numbers the group of each entry, in their order."""
+    """Groups that are still to be dealt, of the pictures in the rows `free`, whose order is drawn."""
 
-    def __init__(self, entries: Sequence[Entry], scale: _Scale) -> None:
-        numbers: dict[int, int] = {}
-        self.group_of = [numbers.setdefault(entry.group, len(numbers)) for entry in entries]
+    def __init__(self, deck: Deck, scale: _Scale, free: Numbers) -> None:
         self._scale = scale
-        self._strata = [scale.stratum(entry) for entry in entries]
-        self._rows = np.zeros((len(numbers), len(scale.row(entries[0]))))
-        for entry, number in zip(entries, self.group_of, strict=True):
-            self._rows[number] += scale.row(entry)
+        self._group_of = in_order_of_appearance(deck.groups[free])
+        self._strata = scale.strata()[free]
+        self._rows = _summed(scale.rows[free], self._group_of)
 
-    def dealt(self, seed: int, settled: npt.NDArray[np.float64]) -> list[int]:
-        """The part of each group, by its number: the best of a few drawn ones."""
-        folds = _FOLDS if len(self._rows) <= _LARGE else _FEWER_FOLDS
+    def dealt(self, seed: int, settled: Counts) -> Numbers:
+        """The part of each of the pictures: the best of a few drawn divisions."""
+        count = len(self._rows)
+        packs = self._packs() if count > _LARGE else np.arange(count)
         # StratifiedGroupKFold wants a stratum with a member for each fold.
-        folds = min(folds, len(self._rows), max(Counter(self._strata).values()))
-        trials = max(1, min(_MOST_TRIALS, _TRIED_GROUPS_AND_FOLDS // (len(self._rows) * max(folds, 1))))
+        wanted = _FOLDS if count <= _LARGE else _FEWER_FOLDS
+        folds = min(wanted, int(packs.max()) + 1, int(np.bincount(self._strata).max()))
+        trials = max(1, min(_MOST_TRIALS, _TRIED_GROUPS_AND_FOLDS // (count * max(folds, 1))))
         results = []
         for trial in range(trials):
             random_state = int.from_bytes(lot(seed, f"trial {trial}")[:4], "big")
-            results.append(self._improved(self._drawn(folds, random_state), settled))
-        return [int(part) for part in min(results, key=lambda result: result[0])[1]]
+            results.append(self._improved(self._drawn(packs, folds, random_state), settled))
+        best: Numbers = min(results, key=lambda result: result[0])[1]
+        return best[self._group_of]
 
-    def _drawn(self, folds: int, random_state: int) -> npt.NDArray[np.intp]:
-        """From the last part on, each takes so many of the folds as its share says; train has the rest."""
-        dealt = np.zeros(len(self._rows), np.intp)
+    def _packs(self) -> Numbers:
+        """The number of each group's pack: groups of one stratum, that of their rarest class."""
+        stratum = np.zeros(len(self._rows), np.intp)
+        np.maximum.at(stratum, self._group_of, self._strata)
+        packs = np.empty(len(stratum), np.intp)
+        first = 0
+        for one in np.unique(stratum):
+            members = np.flatnonzero(stratum == one)
+            size = max(1, min(math.ceil(len(stratum) / _PACKS), len(members) // (4 * _FEWER_FOLDS)))
+            packs[members] = first + np.arange(len(members)) // size
+            first = int(packs[members[-1]]) + 1
+        return packs
+
+    def _drawn(self, packs: Numbers, folds: int, random_state: int) -> Numbers:
+        """The part of each group. From the last part on, each takes so many of the folds as its share says; train has
+        the rest."""
+        dealt = np.zeros(len(packs), np.intp)
         if folds < 2:
             return dealt
         from sklearn.model_selection import StratifiedGroupKFold
 
         splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=random_state)
+        pack_of = packs[self._group_of]
         with warnings.catch_warnings():
             # A rare class has fewer pictures than there are folds: `_improved` sees to it.
             warnings.filterwarnings("ignore", message="The least populated class in y", category=UserWarning)
-            split = list(splitter.split(self._strata, self._strata, self.group_of))
-        numbers = np.array(self.group_of)
+            split = list(splitter.split(self._strata, self._strata, pack_of))
         last = len(self._scale.shares) - 1
         bounds = np.rint(np.cumsum(self._scale.shares[:0:-1]) * folds)
         for fold, (_, held) in enumerate(split):
-            dealt[numbers[held]] = last - np.searchsorted(bounds, fold, side="right")
+            dealt[self._group_of[held]] = last - np.searchsorted(bounds, fold, side="right")
         return dealt
 
-    def _improved(
-        self, dealt: npt.NDArray[np.intp], settled: npt.NDArray[np.float64]
-    ) -> tuple[float, npt.NDArray[np.intp]]:
+    def _improved(self, dealt: Numbers, settled: Counts) -> tuple[float, Numbers]:
         """Move the group that helps most, until none does. Returns the cost too."""
         counts = settled.copy()
         np.add.at(counts, dealt, self._rows)
+        alike = _Alike(self._rows, dealt, len(counts))
         for _ in range(min(_MOST_MOVES, 10 + _LOOKED_AT // self._rows.size)):
-            gains = self._gains(dealt, counts)
-            group, part = np.unravel_index(np.argmin(gains), gains.shape)
-            if gains[group, part] > -1e-9:
+            gains = self._gains(alike, counts)
+            kind, here, there = (int(found) for found in np.unravel_index(np.argmin(gains), gains.shape))
+            if gains[kind, here, there] > -1e-9:
                 break
-            counts[dealt[group]] -= self._rows[group]
-            counts[part] += self._rows[group]
-            dealt[group] = part
+            counts[here] -= alike.rows[kind]
+            counts[there] += alike.rows[kind]
+            dealt[alike.moved(kind, here, there)] = there
         return sum(float(self._scale.cost(part, row)) for part, row in enumerate(counts)), dealt
 
-    def _gains(self, dealt: npt.NDArray[np.intp], counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Groups x parts: what the cost changes by when a group moves to a part."""
+    def _gains(self, alike: "_Alike", counts: Counts) -> Counts:
+        """Kinds x parts x parts: what the cost changes by when a group of a kind moves from one part to another."""
         cost = self._scale.cost
-        gains = np.full((len(dealt), len(counts)), np.inf)
+        gains = np.full((len(alike.rows), len(counts), len(counts)), np.inf)
+        joined = [cost(part, counts[part] + alike.rows) - cost(part, counts[part]) for part in range(len(counts))]
         for here in range(len(counts)):
-            mine = np.flatnonzero(dealt == here)
-            left = cost(here, counts[here] - self._rows[mine]) - cost(here, counts[here])
+            mine = np.flatnonzero(alike.held[here])
+            left = cost(here, counts[here] - alike.rows[mine]) - cost(here, counts[here])
             for there in range(len(counts)):
                 if there != here:
-                    joined = cost(there, counts[there] + self._rows[mine]) - cost(there, counts[there])
-                    gains[mine, there] = left + joined
+                    gains[mine, here, there] = left + joined[there][mine]
         return gains
+
+
+class _Alike:
+    """Groups that show the same are of one kind: it is all the same which of them moves. `rows` are a kind's counts,
+    `held` how many of a kind each part has (parts x kinds)."""
+
+    def __init__(self, rows: Counts, dealt: Numbers, parts: int) -> None:
+        _, first, kind_of = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        self._kind_of = in_order_of_appearance(kind_of)
+        self.rows: Counts = rows[np.sort(first)]
+        self.held = np.zeros((parts, len(first)), np.intp)
+        np.add.at(self.held, (dealt, self._kind_of), 1)
+        self._dealt = dealt
+
+    def moved(self, kind: int, here: int, there: int) -> int:
+        """The group that moves."""
+        self.held[here, kind] -= 1
+        self.held[there, kind] += 1
+        return int(np.argmax((self._kind_of == kind) & (self._dealt == here)))
+
+
+def in_order_of_appearance(values: Numbers) -> Numbers:
+    """The same values, numbered from 0 as they first appear."""
+    _, first, value_of = np.unique(values, return_index=True, return_inverse=True)
+    place = np.empty(len(first), np.intp)
+    place[np.argsort(first)] = np.arange(len(first))
+    return place[value_of]

@@ -10,9 +10,12 @@ import pickle
 import queue
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from types import TracebackType
-from typing import IO, Any, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from vigie.data.parallel import in_order
 from vigie.errors import Unavailable
@@ -31,14 +34,13 @@ def cores() -> int:
 class Workers:
     """Worker processes that live until the end of the `with` block, or until this process dies.
 
-    They start when a job is first large enough to be worth it; smaller ones run on threads here. Ctrl-C reaches this
-    process alone, which then ends them.
+    They start when a job is first large enough to be worth it, or when told to; smaller ones run on threads here.
+    Ctrl-C reaches this process alone, which then ends them.
     """
 
     def __init__(self, count: int | None = None) -> None:
         self._count = count or cores()
-        self._processes: list[subprocess.Popen[bytes]] = []
-        self._free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
+        self._processes: list[_Worker] = []
 
     def __enter__(self) -> Self:
         return self
@@ -46,22 +48,27 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for process in self._processes:
-            process.kill()
-        for process in self._processes:
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):
-                    if pipe is not None:
-                        pipe.close()
+        self._end()
+
+    def _end(self) -> None:
+        for worker in self._processes:
+            worker.kill()
+        for worker in self._processes:
+            worker.close()
         self._processes.clear()
 
+    def start(self) -> None:
+        """Now, so that they are ready when a job comes."""
+        while len(self._processes) < self._count:
+            self._processes.append(_Worker())
+
     def in_order(
-        self, function: Callable[[Item], Result], items: Sequence[Item], *, many: bool = True
+        self, function: Callable[[Item], Result], items: Iterable[Item], *, many: bool = True
     ) -> Iterator[Result]:
         """The results in the order of the items; at most two items a core are under way or waiting to be taken.
 
-        `function`, items and results are pickled; a function that is sent again keeps what it has cached.
+        `function`, items and results are pickled. Each worker has its turn, and always one item more than it works
+        at, so that it never waits for this process.
 
         Raises:
             Unavailable: a worker ended, for it was killed or memory ran out.
@@ -69,38 +76,93 @@ class Workers:
         if not many:
             yield from in_order(function, items)
             return
-        self._start()
-        pickled = pickle.dumps(function)
-        yield from in_order(lambda item: self._ask(pickled, item), items, workers=self._count)
-
-    def _start(self) -> None:
-        while len(self._processes) < self._count:
-            process = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-c", _SERVE.format(path=sys.path)],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
-                # A thread pool in each worker would only take memory: the cores are taken.
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
-            )  # fmt: skip
-            self._processes.append(process)
-            self._free.put(process)
-
-    def _ask(self, function: bytes, item: Any) -> Any:
-        process = self._free.get()
-        assert process.stdin is not None
-        assert process.stdout is not None
+        self.start()
+        pickled = pickle.dumps(function, protocol=pickle.HIGHEST_PROTOCOL)
+        rest = iter(items)
+        for worker in self._processes:
+            worker.send(pickled)
+        asked: deque[_Worker] = deque()
         try:
-            _send(process.stdin, (function, item))
-            done, outcome = pickle.load(process.stdout)  # noqa: S301 - of our own process
-        except (EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
-            raise Unavailable(
-                f"a worker process ended in the middle of its work (exit code {process.poll()}): it was killed, "
-                "perhaps because memory ran out; free some and run it again, what is finished is kept"
-            ) from error
+            for worker, item in zip(self._processes * 2, rest, strict=False):  # the workers come first: no item is lost
+                worker.ask(item)
+                asked.append(worker)
+            while asked:
+                worker = asked.popleft()
+                result = worker.answer()
+                for item in islice(rest, 1):
+                    worker.ask(item)
+                    asked.append(worker)
+                yield result
+        except KeyboardInterrupt:  # perhaps in the middle of an answer
+            asked.clear()
+            self._end()
+            raise
         finally:
-            self._free.put(process)
+            for worker in asked:  # what nobody waits for any more must not be the answer to another question
+                worker.forget()
+
+
+class _Worker:
+    """One process. A thread writes to it, so that it and this process never wait for each other to read."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(  # noqa: S603
+            [sys.executable, "-c", _SERVE.format(path=sys.path)],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True,
+            # A thread pool in each worker would only take memory: the cores are taken.
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+        )  # fmt: skip
+        self._to_send: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # two items at most, see `in_order`
+        self._writer = threading.Thread(target=self._write, daemon=True)
+        self._writer.start()
+
+    def send(self, pickled_function: bytes) -> None:
+        """What is done with the items that follow."""
+        self._to_send.put(pickle.dumps((True, pickled_function), protocol=pickle.HIGHEST_PROTOCOL))
+
+    def ask(self, item: Any) -> None:
+        self._to_send.put(pickle.dumps((False, item), protocol=pickle.HIGHEST_PROTOCOL))
+
+    def answer(self) -> Any:
+        """To the first item that has not been answered."""
+        done, outcome = self._answer()
         if done:
             return outcome
         raise outcome
+
+    def forget(self) -> None:
+        with contextlib.suppress(Unavailable):
+            self._answer()
+
+    def _answer(self) -> tuple[bool, Any]:
+        assert self._process.stdout is not None
+        try:
+            done, outcome = pickle.load(self._process.stdout)  # noqa: S301 - of our own process
+        except (EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
+            raise Unavailable(
+                f"a worker process ended in the middle of its work (exit code {self._process.poll()}): it was killed, "
+                "perhaps because memory ran out; free some and run it again, what is finished is kept"
+            ) from error
+        return done, outcome
+
+    def _write(self) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError, ValueError):  # it ended: whoever waits for its answer is told
+            while (message := self._to_send.get()) is not None:
+                self._process.stdin.write(message)
+                self._process.stdin.flush()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._to_send.put(None)
+
+    def close(self) -> None:
+        self._process.wait()
+        self._writer.join()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe is not None:
+                    pipe.close()
 
 
 def serve() -> None:
@@ -108,25 +170,21 @@ def serve() -> None:
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not end up among the results
     jobs = sys.stdin.buffer
-    known = b""
     function: Callable[[Any], Any] = repr
     while True:
         try:
-            wanted, item = pickle.load(jobs)  # noqa: S301 - of the process that started us
+            is_function, item = pickle.load(jobs)  # noqa: S301 - of the process that started us
         except EOFError:
             return
-        if wanted != known:
-            known, function = wanted, pickle.loads(wanted)  # noqa: S301
+        if is_function:
+            function = pickle.loads(item)  # noqa: S301
+            continue
         try:
             answer = (True, function(item))
         except Exception as error:  # noqa: BLE001 - it is raised again where the job came from
             answer = (False, error)
         try:
-            _send(results, answer)
+            results.write(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+            results.flush()
         except BrokenPipeError:
             return
-
-
-def _send(stream: IO[bytes], message: Any) -> None:
-    stream.write(pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL))
-    stream.flush()

@@ -9,12 +9,14 @@ import needs
 import pytest
 
 from vigie.cartoons import LABELS
+from vigie.data.atomic import scratch_folder
 from vigie.data.divide import Division, divide, input_hash
 from vigie.data.manifest import Manifest
 from vigie.data.parts import PARTS
 from vigie.data.prepare import load_manifest, prepare, read_part, source_hash
-from vigie.data.source import read_sources
+from vigie.data.source import checked_set
 from vigie.data.synthetic import write_set
+from vigie.data.workers import Workers
 from vigie.errors import BadData, BadSetting, VigieError
 from vigie.experiment import Split
 
@@ -22,8 +24,9 @@ MAIN = "ImageSets/Main"
 
 
 def divided(root: Path, before: Path, split: Split | None = None, classes: tuple[str, ...] = LABELS) -> Division:
-    sources = read_sources(root, classes, progress=False)
-    return divide(root, sources, split or Split(), before=before)
+    with Workers() as workers, scratch_folder(before) as spool:
+        checked = checked_set(root, classes, spool, progress=False, workers=workers)
+        return divide(root, checked, classes, split or Split(), before=before, workers=workers)
 
 
 def prepared(root: Path, out: Path, split: Split | None = None, classes: tuple[str, ...] = LABELS) -> Manifest:
@@ -190,10 +193,12 @@ def test_copies_stay_together_and_lists_that_part_them_are_told(
 
 def test_the_face_masks_are_divided_by_share_of_every_class_and_look_alikes_stay_together(tmp_path: Path) -> None:
     root = needs.shared_data() / "facemask"
-    division = divided(root, tmp_path / "none")
+    with Workers() as workers, scratch_folder(tmp_path / "none") as spool:
+        checked = checked_set(root, LABELS, spool, progress=False, workers=workers)
+        division = divide(root, checked, LABELS, Split(), before=tmp_path / "none", workers=workers)
     shares = {"train": 0.7, "validation": 0.15, "test": 0.15}
-    for label in LABELS:
-        count = {part: sum(o.label == label for s in division.parts[part] for o in s.objects) for part in PARTS}
+    for column, label in enumerate(LABELS):
+        count = {part: int(checked.boxes[division.parts[part], column].sum()) for part in PARTS}
         total = sum(count.values())
         assert count == pytest.approx({part: share * total for part, share in shares.items()}, rel=0.03, abs=1), label
     part_of = {name: part for part in PARTS for name in division.names[part]}

@@ -354,12 +354,12 @@ def test_a_run_killed_in_the_middle_leaves_nothing_taken_for_whole_and_the_next_
     code = textwrap.dedent(f"""
         import sys, time
         from pathlib import Path
-        from vigie.data import prepare as module, tfrecords
-        write = tfrecords.write_shard
-        def slowly(path, examples):
-            write(path, examples)
+        from vigie.data import prepare as module, shards
+        write = shards.put_together
+        def slowly(pieces):
+            write(pieces)
             time.sleep(60)
-        tfrecords.write_shard = slowly
+        shards.put_together = slowly
         module.prepare(Path(sys.argv[1]), Path(sys.argv[2]), classes={LABELS!r}, progress=False)
     """)
     process = subprocess.Popen([sys.executable, "-c", code, str(cartoon_set), str(out)])

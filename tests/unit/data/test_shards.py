@@ -5,125 +5,141 @@ import subprocess
 import sys
 import textwrap
 import time
-from dataclasses import replace
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vigie.annotations import Cut
 from vigie.cartoons import LABELS
-from vigie.data import shards, source, tfrecords
-from vigie.data.doctor.picture_files import Fingerprint, read_picture_file
+from vigie.data import shards, source
+from vigie.data.doctor.picture_files import read_picture_file
+from vigie.data.examples import Corners, example, framed
 from vigie.data.manifest import file_facts
-from vigie.data.parts import PARTS, Part
-from vigie.data.shards import records_key, write_records
-from vigie.data.source import Source, checked_set, packed, read_sources, source_hash, unpacked
-from vigie.domain import Box, LabelledBox
-from vigie.errors import BadData, BadPicture
+from vigie.data.parts import PARTS
+from vigie.data.shards import Rows, records_key, write_records
+from vigie.data.source import CheckedSet, checked_set, source_hash
+from vigie.data.spool import Pieces, put_together
+from vigie.data.workers import Workers
+from vigie.errors import BadPicture
 
-LOOK = Fingerprint("0" * 64, 1 << 63, np.arange(1024).astype(np.uint8).reshape(32, 32))
+PARTS_OF_30: Rows = {
+    "train": np.arange(20), "validation": np.arange(20, 25), "test": np.arange(25, 30),
+}  # fmt: skip
+Check = Callable[[Path], CheckedSet]
 
 
-def dealt(sources: list[Source]) -> dict[Part, list[Source]]:
-    return {"train": sources[:20], "validation": sources[20:25], "test": sources[25:]}
+@pytest.fixture
+def check(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Check]:
+    """Checks a set; what goes to the spool stays until the end of the test."""
+    with Workers(2) as workers:
+        yield lambda root: checked_set(root, LABELS, tmp_path_factory.mktemp("spool"), progress=False, workers=workers)
 
 
-def written(folder: Path, parts: dict[Part, list[Source]], per_shard: int = 4) -> dict[str, bytes]:
+def written(folder: Path, checked: CheckedSet, per_shard: int = 4) -> dict[str, bytes]:
     folder.mkdir(exist_ok=True)
-    write_records(folder, parts, LABELS, per_shard, progress=False)
+    with Workers(2) as workers:
+        _, facts = write_records(folder, checked, PARTS_OF_30, per_shard, progress=False, workers=workers)
+    assert facts == {path.name: file_facts(path) for path in folder.iterdir()}
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-def a_source(**changes: object) -> Source:
-    box, cut = Box(0.5, 1, 30.25, 40), Cut(2, "b", Box(-1, 0, 9, 9), None)
-    objects = (LabelledBox("a", box), LabelledBox("é" * 200, Box(0, 0, 1000, 300)))
-    made = Source(300, "x.xml", Path("x.jpg"), Path("x.xml"), 1000, 300, objects, (cut,), LOOK)
-    return replace(made, **changes)  # type: ignore[arg-type]
+BOXES: list[tuple[str, Corners]] = [("a", (0.5, 1, 30.25, 40)), ("é" * 200, (0, 0, 1000, 300))]
 
 
-@pytest.mark.parametrize("objects", [a_source().objects, a_source().objects[:1], (), a_source().objects * 100])
+@pytest.mark.parametrize("boxes", [BOXES, BOXES[:1], [], BOXES * 100])
 @pytest.mark.parametrize("size", [0, 1, 127, 128, 70_000])
-def test_an_example_has_the_bytes_that_tensorflow_gives_it(objects: tuple[LabelledBox, ...], size: int) -> None:
+def test_an_example_has_the_bytes_that_tensorflow_gives_it(boxes: list[tuple[str, Corners]], size: int) -> None:
     import tensorflow as tf
 
-    found = tfrecords.example(a_source(objects=objects), b"j" * size, ("a", *map(str, range(200)), "é" * 200))
+    ids = [{"a": 1}.get(label, 202) for label, _ in boxes]
+    found = example(
+        b"j" * size, filename="x.jpg", number=300, width=1000, height=300,
+        labels=[label.encode() for label, _ in boxes], ids=ids, corners=[corners for _, corners in boxes],
+    )  # fmt: skip
     parsed = tf.train.Example.FromString(found)
     assert parsed.SerializeToString(deterministic=True) == found
     feature = parsed.features.feature
     assert len(feature) == 14
     assert feature["image/encoded"].bytes_list.value[0] == b"j" * size
     assert feature["image/width"].int64_list.value[0] == 1000
-    assert list(feature["image/object/class/label"].int64_list.value) == [
-        {"a": 1}.get(labelled.label, 202) for labelled in objects
-    ]
-    assert list(feature["image/object/bbox/xmax"].float_list.value) == pytest.approx(
-        [labelled.box.right / 1000 for labelled in objects]
-    )
+    assert feature["image/source_id"].bytes_list.value[0] == b"300"
+    assert list(feature["image/object/class/label"].int64_list.value) == ids
+    assert list(feature["image/object/is_crowd"].int64_list.value) == [0] * len(boxes)
+    for place, (name, side) in enumerate([("xmin", 1000), ("ymin", 300), ("xmax", 1000), ("ymax", 300)]):
+        assert list(feature[f"image/object/bbox/{name}"].float_list.value) == pytest.approx(
+            [corners[place] / side for _, corners in boxes]
+        )
 
 
-def test_a_shard_has_the_bytes_that_tensorflows_writer_gives_it(tmp_path: Path) -> None:
+def test_a_file_put_together_has_the_bytes_that_tensorflows_writer_gives_it(tmp_path: Path) -> None:
     import tensorflow as tf
 
     records = [b"", b"one", os.urandom(100_000)]
-    facts = tfrecords.write_shard(tmp_path / "ours", records)
+    spools = [tmp_path / "a", tmp_path / "b"]
+    for path, some in zip(spools, (records[1:], records[:1]), strict=True):
+        path.write_bytes(b"before" + b"".join(map(framed, some)))
+    lengths = np.array([len(framed(record)) for record in records], np.uint32)
+    offsets = np.array([6, 6, 6 + lengths[1]], np.uint64)
+    numbers = np.array([1, 0, 0], np.uint16)
+    pieces = Pieces(str(tmp_path / "ours"), b"", [str(path) for path in spools], numbers, offsets, lengths)
+    facts = put_together(pieces)
     with tf.io.TFRecordWriter(str(tmp_path / "theirs")) as writer:
         for record in records:
             writer.write(record)
     assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
-    assert facts == file_facts(tmp_path / "theirs")
-    assert {path.name for path in tmp_path.iterdir()} == {"ours", "theirs"}
+    assert facts == tuple(file_facts(tmp_path / "theirs").model_dump().values())
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "ours", "theirs"}
+    spools[0].write_bytes(b"cut short")
+    with pytest.raises(OSError, match="of 19 bytes at 6"):
+        put_together(pieces)
 
 
-def test_a_source_survives_the_way_between_processes() -> None:
-    found = unpacked(packed(a_source()))
-    assert found == a_source()
-    assert (found.fingerprint.sha256, found.fingerprint.bits) == (LOOK.sha256, LOOK.bits)
-    assert (found.fingerprint.thumbnail == LOOK.thumbnail).all()
-
-
-def test_the_fingerprints_are_those_that_the_doctor_takes(cartoon_set: Path) -> None:
-    for found_source in read_sources(cartoon_set, LABELS, progress=False):
-        found, wanted = (
-            found_source.fingerprint,
-            read_picture_file(found_source.path, found_source.path.name).fingerprint,
-        )
+def test_the_fingerprints_are_those_that_the_doctor_takes(cartoon_set: Path, check: Check) -> None:
+    checked = check(cartoon_set)
+    looks = np.fromfile(checked.looks, np.uint8).reshape(-1, 32, 32)
+    assert len(looks) == len(checked) == 30
+    for row, key in enumerate(checked.pictures):
+        wanted = read_picture_file(checked.found.pictures[key], key).fingerprint
         assert wanted is not None
-        assert (found.sha256, found.bits) == (wanted.sha256, wanted.bits)
-        assert (found.thumbnail == wanted.thumbnail).all()
+        assert (checked.sha256[row].tobytes().hex(), checked.bits[row]) == (wanted.sha256, wanted.bits)
+        assert (looks[row] == wanted.thumbnail).all()
 
 
 def test_the_bytes_and_the_hash_do_not_depend_on_processes(
-    cartoon_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cartoon_set: Path, tmp_path: Path, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    here = checked_set(cartoon_set, LABELS, progress=False)
-    one = written(tmp_path / "one", dealt(here.sources))
+    here = check(cartoon_set)
+    one = written(tmp_path / "one", here)
     for module in (shards, source):
         monkeypatch.setattr(module, "MANY", 1)
-    there = checked_set(cartoon_set, LABELS, progress=False)
-    assert there == here
-    assert there.source_hash == source_hash(cartoon_set)
-    assert written(tmp_path / "many", dealt(there.sources)) == one
-    assert len(one) == 9
+    monkeypatch.setattr(source, "_BATCH", 4)
+    there = check(cartoon_set)
+    assert there.pictures == here.pictures
+    assert (there.boxes == here.boxes).all()
+    assert (there.bits == here.bits).all()
+    assert there.source_hash == here.source_hash == source_hash(cartoon_set)
+    assert written(tmp_path / "many", there) == one
+    assert len(one) == 9 + 3
 
 
 def test_problems_found_in_other_processes_are_told_as_here(
-    cartoon_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cartoon_set: Path, tmp_path: Path, check: Check, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = shutil.copytree(cartoon_set, tmp_path / "set")
     picture = root / "images" / "cartoon_00007.jpg"
     picture.write_bytes(picture.read_bytes()[:-300])
     monkeypatch.setattr(source, "MANY", 1)
     with pytest.raises(BadPicture, match=r"cartoon_00007\.jpg: cannot be decoded to its end"):
-        read_sources(root, LABELS, progress=False)
+        check(root)
 
 
-def test_finished_shards_are_kept_and_the_rest_is_written(cartoon_set: Path, tmp_path: Path) -> None:
-    parts = dealt(read_sources(cartoon_set, LABELS, progress=False))
-    whole = written(tmp_path / "whole", parts)
+def test_finished_shards_are_kept_and_the_rest_is_written(cartoon_set: Path, tmp_path: Path, check: Check) -> None:
+    checked = check(cartoon_set)
+    whole = written(tmp_path / "whole", checked)
     folder = tmp_path / "resumed"
     folder.mkdir()
-    names = sorted(whole)
+    names = sorted(name for name in whole if name.endswith(".tfrecord"))
     notes = []
     for name in names[:4]:
         (folder / name).write_bytes(whole[name])
@@ -137,42 +153,42 @@ def test_finished_shards_are_kept_and_the_rest_is_written(cartoon_set: Path, tmp
     (folder / ".half.tfrecord.part").write_bytes(b"half")
     (folder / "ImageSets").mkdir()
     (folder / "ImageSets" / "old").touch()
-    assert written(folder, parts) == whole
+    assert written(folder, checked) == whole
     kept = [name for name in names if (folder / name).stat().st_mtime == 1]
     assert kept == [noted_whole]
 
 
-def test_the_key_tells_all_that_the_bytes_depend_on(cartoon_set: Path) -> None:
-    sources = read_sources(cartoon_set, LABELS, progress=False)
-    parts = dealt(sources)
-    other: dict[Part, list[Source]] = {**parts, "train": sources[1:20], "test": [*parts["test"], sources[0]]}
+def test_the_key_tells_all_that_the_bytes_depend_on() -> None:
+    parts = PARTS_OF_30
+    other = {**parts, "train": np.arange(1, 20), "test": np.array([*range(25, 30), 0])}
     keys = {
         records_key("a", parts, LABELS, 4), records_key("b", parts, LABELS, 4), records_key("a", other, LABELS, 4),
         records_key("a", parts, LABELS[::-1], 4), records_key("a", parts, LABELS, 5),
     }  # fmt: skip
     assert len(keys) == 5
-    assert records_key("a", dict(reversed(parts.items())), LABELS, 4) in keys
+    assert records_key("a", dict(reversed(list(parts.items()))), LABELS, 4) in keys
 
 
-def test_a_picture_that_changes_in_between_is_refused(cartoon_set: Path, tmp_path: Path) -> None:
+def test_a_picture_that_changes_after_it_was_looked_at_is_recorded_as_it_was(
+    cartoon_set: Path, tmp_path: Path, check: Check
+) -> None:
+    whole = written(tmp_path / "whole", check(cartoon_set))
     root = shutil.copytree(cartoon_set, tmp_path / "set")
-    parts = dealt(read_sources(root, LABELS, progress=False))
+    checked = check(root)
     shutil.copy(root / "images" / "cartoon_00001.jpg", root / "images" / "cartoon_00000.jpg")
-    with pytest.raises(BadData, match=r"cartoon_00000\.jpg: has changed since it was checked"):
-        written(tmp_path / "records", parts)
-    assert not list((tmp_path / "records").glob("*00000.jpg*"))
+    assert written(tmp_path / "records", checked) == whole
 
 
 KILLED = textwrap.dedent(f"""
     import sys, time
     from pathlib import Path
-    from vigie.data import prepare as module, tfrecords
-    write = tfrecords.write_shard
-    def slowly(path, examples):
-        facts = write(path, examples)
+    from vigie.data import prepare as module, shards
+    write = shards.put_together
+    def slowly(pieces):
+        facts = write(pieces)
         time.sleep(0.3)
         return facts
-    tfrecords.write_shard = slowly
+    shards.put_together = slowly
     module.prepare(Path(sys.argv[1]), Path(sys.argv[2]), classes={LABELS!r}, pictures_per_shard=2, progress=False)
 """)
 

@@ -1,19 +1,40 @@
 import random
 import warnings
 from collections import Counter, defaultdict
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vigie.data import split
 from vigie.data.parts import PARTS, Part
-from vigie.data.split import Entry, draw
+from vigie.data.split import Deck
 
 SHARES: dict[Part, float] = {"train": 0.7, "validation": 0.15, "test": 0.15}
 pictures = st.lists(
     st.tuples(st.lists(st.sampled_from(["a", "b", "c", "rare"]), max_size=4).map(tuple), st.integers(0, 25)),
     max_size=40,
 )
+
+
+class Entry(NamedTuple):
+    name: str
+    labels: tuple[str, ...]
+    group: int
+
+
+def draw(
+    entries: list[Entry], shares: dict[Part, float], *, seed: int, kept: dict[int, Part] | None = None
+) -> list[Part]:
+    labels = sorted({label for entry in entries for label in entry.labels})
+    boxes = [[entry.labels.count(label) for label in labels] for entry in entries]
+    deck = Deck(
+        [entry.name for entry in entries], labels,
+        np.array(boxes, np.int32).reshape(len(entries), len(labels)), np.array([e.group for e in entries], np.intp),
+    )  # fmt: skip
+    return split.draw(deck, shares, seed=seed, kept=kept)
 
 
 def entries_of(found: list[tuple[tuple[str, ...], int]]) -> list[Entry]:
@@ -122,3 +143,20 @@ def test_kept_parts_that_tear_a_group_stay_and_the_rest_goes_with_the_most() -> 
     entries = [Entry(f"p{n}", ("a",), 0) for n in range(4)]
     kept: dict[int, Part] = {0: "test", 1: "test", 2: "train"}
     assert draw(entries, SHARES, seed=1, kept=kept) == ["test", "test", "train", "test"]
+
+
+def test_thousands_are_dealt_by_share_of_pictures_and_of_every_class_with_groups_whole() -> None:
+    dice = random.Random(3)
+    entries = [
+        Entry(f"p{n}", ("a",) * dice.choice([0, 1, 2]) + ("b",) * (n % 50 == 0) + ("c",) * (n % 900 == 0), n - n % 3)
+        for n in range(4500)
+    ]
+    parts = draw(entries, SHARES, seed=1)
+    assert Counter(parts) == {"train": 3150, "validation": 675, "test": 675}
+    found = boxes(entries, parts)
+    assert all(count >= 1 for count in found["c"])
+    for label in "ab":
+        total = sum(found[label])
+        assert found[label] == pytest.approx([0.7 * total, 0.15 * total, 0.15 * total], rel=0.03, abs=1), label
+    assert all(len(set(parts[n : n + 3])) == 1 for n in range(0, 4500, 3))
+    assert draw(entries, SHARES, seed=2) != parts

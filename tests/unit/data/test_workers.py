@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from vigie.data.source import unpacked
 from vigie.data.workers import Workers
 from vigie.errors import BadAnnotation, Unavailable
 from vigie.voc import read_annotation
@@ -41,8 +40,9 @@ def test_few_items_start_no_process() -> None:
 
 def test_an_error_arrives_as_it_was_raised_and_the_worker_lives_on(tmp_path: Path) -> None:
     with Workers(1) as workers:
-        with pytest.raises(ValueError, match="not enough values to unpack"):
-            list(workers.in_order(unpacked, [()]))
+        with pytest.raises(ValueError, match="invalid literal for int"):
+            list(workers.in_order(int, ["1", "x", "2", "3", "4"]))
+        assert list(workers.in_order(abs, [-1])) == [1]
         bad = tmp_path / "bad.xml"
         bad.write_text("<html/>")
         with pytest.raises(BadAnnotation, match=r"bad\.xml: the outermost tag is <html>"):
@@ -100,3 +100,17 @@ def test_a_script_without_a_guard_runs_once(tmp_path: Path) -> None:
     script.write_text(SCRIPT)
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60, check=True)
     assert len(done.stdout.splitlines()) == 1
+
+
+def test_jobs_that_nobody_waits_for_any_more_answer_no_other_question() -> None:
+    with Workers(2) as workers:
+        some = workers.in_order(abs, range(-100, 0))
+        assert [next(some), next(some)] == [100, 99]
+        some.close()
+        assert list(workers.in_order(str, range(3))) == ["0", "1", "2"]
+
+
+def test_large_items_and_results_do_not_block_each_other() -> None:
+    large = bytes(3_000_000)
+    with Workers(1) as workers:
+        assert list(workers.in_order(bytes.upper, [large] * 4)) == [large] * 4
