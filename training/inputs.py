@@ -1,7 +1,6 @@
 """The pictures and labels of a training: ordered, balanced and augmented anew each time.
 
-Nothing is cached, so no draw is frozen after the first epoch. Model Garden's parser makes the labels; its own
-augmentation, which cannot be repeated after an interruption, stays off.
+Nothing is cached, so no draw is frozen after the first epoch.
 """
 
 from collections.abc import Sequence
@@ -10,8 +9,6 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import tensorflow as tf
-from official.vision.configs import retinanet
-from official.vision.dataloaders.retinanet_input import Parser
 from official.vision.dataloaders.tf_example_decoder import TfExampleDecoder
 
 from vigie.experiment import Augmentation, Balance
@@ -19,6 +16,8 @@ from vigie.resizing import Resize
 from vigie.training.augmentation.augment import augment
 from vigie.training.augmentation.mosaic import mosaic
 from vigie.training.balance import by_class_id, weighted
+from vigie.training.labelling import Labeller
+from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
 from vigie.training.order import example_seed, ordered_examples
 
 Annotated: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
@@ -41,13 +40,12 @@ class TrainingInputs:
     factors: Sequence[float]
     resize: Resize
 
-    def batches(self, task: retinanet.RetinaNetTask, *, first_step: int = 0) -> tf.data.Dataset:
-        """Batches without end as Model Garden's RetinaNet takes them: normalised pictures, and a dict of labels.
+    def batches(self, labeller: Labeller, *, first_step: int = 0) -> tf.data.Dataset:
+        """Batches without end: normalised pictures of the labeller's input size, and their labels.
 
         With `first_step` they are those that follow after so many steps.
         """
-        height, width = task.model.input_size[:2]
-        parse = _parser(task).parse_fn(is_training=True)
+        height, width = labeller.input_size
         method = self.balance.method
         weights = by_class_id(list(self.factors)) if method == "class_weights" else None
 
@@ -55,7 +53,8 @@ class TrainingInputs:
             seed = example_seed(self.seed, position)
             drawn = self._drawn(serialised, partners, seed, height, width)
             image, boxes, ids = augment(*drawn, seed, self.augmentation, height, width, self.resize)
-            image, labels = parse(_decoded(image / 255.0, boxes, ids))
+            labels = labeller(boxes * tf.constant([height, width, height, width], tf.float32), ids)
+            image = (image - PIXEL_MEAN_RGB) / PIXEL_STD_RGB
             return image, labels if weights is None else weighted(labels, weights)
 
         examples = self.examples(begin=first_step * self.batch)
@@ -100,32 +99,3 @@ def _annotated(serialised: tf.Tensor) -> Annotated:
     single = tf.logical_not(decoded["groundtruth_is_crowd"])
     boxes = tf.boolean_mask(decoded["groundtruth_boxes"], single)
     return decoded["image"], boxes, tf.boolean_mask(decoded["groundtruth_classes"], single)
-
-
-def _decoded(image: tf.Tensor, boxes: tf.Tensor, ids: tf.Tensor) -> dict[str, tf.Tensor]:
-    """What Model Garden's parser expects of a decoder; a picture of floats has values up to 1 there."""
-    return {
-        "image": image,
-        "groundtruth_boxes": boxes,
-        "groundtruth_classes": ids,
-        "groundtruth_is_crowd": tf.zeros_like(ids, tf.bool),
-    }
-
-
-def _parser(task: retinanet.RetinaNetTask) -> Parser:
-    """Makes labels, by the task's anchors and thresholds; pictures have the input's size already."""
-    model, settings = task.model, task.train_data.parser
-    return Parser(
-        output_size=model.input_size[:2],
-        min_level=model.min_level,
-        max_level=model.max_level,
-        num_scales=model.anchor.num_scales,
-        aspect_ratios=model.anchor.aspect_ratios,
-        anchor_size=model.anchor.anchor_size,
-        match_threshold=settings.match_threshold,
-        unmatched_threshold=settings.unmatched_threshold,
-        box_coder_weights=model.detection_generator.box_coder_weights,
-        dtype=task.train_data.dtype,
-        pad=settings.pad,
-        keep_aspect_ratio=settings.keep_aspect_ratio,
-    )

@@ -23,6 +23,7 @@ from vigie.progress import progress as progress_bar
 from vigie.project import project_root
 from vigie.training.config import experiment_config
 from vigie.training.inputs import TrainingInputs
+from vigie.training.labelling import Labeller
 from vigie.training.losses import LossHistory
 from vigie.training.recording import OnStep, Recorder
 from vigie.training.task import DetectorTask
@@ -83,10 +84,11 @@ def run_training(
     if schedule.init and not begin:
         set_initial_weights(params.task, experiment)
     strategy = tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_physical_devices("GPU") else "/cpu:0")
+    labeller = Labeller(experiment.model, experiment.assignment)
     task = DetectorTask(
         params.task,
         kept_steps=params.trainer.steps_per_loop,
-        training_batches=lambda: inputs.batches(params.task, first_step=begin),
+        training_batches=lambda: inputs.batches(labeller, first_step=begin),
         logging_dir=str(folder),
     )
     with strategy.scope():

@@ -82,12 +82,12 @@ def test_a_weight_multiplies_the_classification_loss_of_its_objects_and_no_other
 
 
 def test_batches_carry_the_weights_of_their_classes(tiny_run: Run) -> None:
-    from vigie.training.config import experiment_config
     from vigie.training.inputs import TrainingInputs
+    from vigie.training.labelling import Labeller
 
     files = part_files(tiny_run.records, "train")
     inputs = TrainingInputs(files, 4, 1, Augmentation(), Balance(method="class_weights"), (0.5, 2.0, 3.0), "stretch")
-    _, labels = next(iter(inputs.batches(experiment_config(tiny_run.experiment, files, files).task)))
+    _, labels = next(iter(inputs.batches(Labeller(tiny_run.experiment.model, tiny_run.experiment.assignment))))
     ids = np.concatenate([level.numpy().reshape(4, -1) for level in labels["cls_targets"].values()], axis=1)
     assert set(np.unique(ids)) == {-1, 1, 2, 3}
     weights = labels["cls_weights"].numpy()
