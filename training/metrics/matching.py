@@ -91,7 +91,8 @@ def match(
     size_of: SizeOf = lambda _, box: box.area,
 ) -> list[LabelMatches]:
     """One entry a label, in their order; boxes with other labels are not counted, on either side."""
-    return [_match_label(results, label, slices, size_of) for label in labels]
+    held = _by_label(results, labels)
+    return [_match_label(held[label], slices, size_of) for label in labels]
 
 
 def overlaps(found: Sequence[Box], truth: Sequence[Box]) -> Floats:
@@ -119,33 +120,52 @@ class _OnPicture:
     truth_ignored: Flags
 
 
-def _match_label(
-    results: Sequence[PictureResult], label: str, slices: Sequence[Slice], size_of: SizeOf
-) -> LabelMatches:
-    parts = [_match_picture(result, number, label, slices, size_of) for number, result in enumerate(results)]
+@dataclass(slots=True)
+class _Held:
+    """What a picture holds of one label: `places` are those of detections, `numbers` those of true boxes."""
+
+    picture: int
+    result: PictureResult
+    places: list[int]
+    numbers: list[int]
+
+
+def _by_label(results: Sequence[PictureResult], labels: Sequence[str]) -> dict[str, list[_Held]]:
+    """Only the pictures that hold something of the label: of eighty labels a picture has a few."""
+    held: dict[str, dict[int, _Held]] = {label: {} for label in labels}
+    for picture, result in enumerate(results):
+        for place, seen in enumerate(result.found):
+            if seen.label in held:
+                held[seen.label].setdefault(picture, _Held(picture, result, [], [])).places.append(place)
+        for number, marked in enumerate(result.truth):
+            if marked.label in held:
+                held[marked.label].setdefault(picture, _Held(picture, result, [], [])).numbers.append(number)
+    return {label: list(by_picture.values()) for label, by_picture in held.items()}
+
+
+def _match_label(held: Sequence[_Held], slices: Sequence[Slice], size_of: SizeOf) -> LabelMatches:
+    parts = [_match_picture(one, slices, size_of) for one in held]
+    pictures = np.array([one.picture for one in held], np.int64)
     shape = (len(slices), len(IOU_THRESHOLDS), 0)
     score = _joined([part.score for part in parts], np.zeros(0))
     order = np.argsort(-score, kind="stable")
     ranks = [np.arange(len(part.score)) for part in parts]
     return LabelMatches(
         score=score[order],
-        picture=np.repeat(np.arange(len(parts)), [len(part.score) for part in parts])[order],
+        picture=np.repeat(pictures, [len(part.score) for part in parts])[order],
         rank=_joined(ranks, np.zeros(0, np.int64))[order],
         found=_joined([part.found for part in parts], np.zeros(shape, bool))[..., order],
         ignored=_joined([part.ignored for part in parts], np.zeros(shape, bool))[..., order],
         truth=_joined([part.truth for part in parts], np.zeros(0, np.int64))[order],
-        truth_picture=np.repeat(np.arange(len(parts)), [part.truth_ignored.shape[1] for part in parts]),
+        truth_picture=np.repeat(pictures, [part.truth_ignored.shape[1] for part in parts]),
         truth_ignored=_joined([part.truth_ignored for part in parts], np.zeros((len(slices), 0), bool)),
         place=_joined([part.place for part in parts], np.zeros(0, np.int64))[order],
     )
 
 
-def _match_picture(
-    result: PictureResult, picture: int, label: str, slices: Sequence[Slice], size_of: SizeOf
-) -> _OnPicture:
-    places = [place for place, detection in enumerate(result.found) if detection.label == label]
-    places = sorted(places, key=lambda place: -result.found[place].score)[:MOST_DETECTIONS]
-    numbers = [number for number, marked in enumerate(result.truth) if marked.label == label]
+def _match_picture(held: _Held, slices: Sequence[Slice], size_of: SizeOf) -> _OnPicture:
+    result, picture, numbers = held.result, held.picture, held.numbers
+    places = sorted(held.places, key=lambda place: -result.found[place].score)[:MOST_DETECTIONS]
     found_boxes = [result.found[place].box for place in places]
     truth_boxes = [result.truth[number].box for number in numbers]
     truth_ignored = _outside([size_of(picture, box) for box in truth_boxes], slices)
