@@ -273,6 +273,33 @@ def train_command(
     say({"run": out, "steps": trained.steps, "seconds": round(trained.seconds)}, as_json=False)
 
 
+@app.command("train-config")
+def train_config_command(
+    config: Annotated[Path, typer.Argument(help="A pipeline.config of the TF Object Detection API, of an SSD.")],
+    out: Annotated[Path, typer.Option(help="The experiment to write.")],
+    label_map: Annotated[Path | None, typer.Option(help="Instead of the label map that the file names.")] = None,
+    name: Annotated[str | None, typer.Option(help="The experiment's; else that of the file to write.")] = None,
+) -> None:
+    """Turn a pipeline.config into an experiment, and print what has no counterpart.
+
+    Example: `vigie train-config ../old/pipeline.config --out config/experiments/mine.yaml`
+    """
+    from vigie.training.pipeline_config.translate import as_line, experiment_name, read_pipeline_config
+    from vigie.whole import write_whole
+
+    if out.exists():
+        raise BadSetting(f"{out}: is there already; name another file, or remove it")
+    read = read_pipeline_config(config, name=name or experiment_name(out), label_map=label_map)
+    write_whole(out, read.to_yaml())
+    for heading, notes in (("not quite the same", read.approximate), ("without a counterpart", read.left)):
+        typer.echo(f"{heading}: {len(notes)}")
+        for note in notes:
+            typer.echo(f"  {as_line(note)}")
+    for part, paths in read.records.items():
+        typer.echo(f"records of {part}: {', '.join(paths) or 'none'}")
+    say({"experiment": out}, as_json=False)
+
+
 @app.command("evaluate")
 def evaluate_command(
     model: Annotated[Path, typer.Argument(help="A run, or a model bundle's folder.")],
