@@ -5,7 +5,6 @@ What comes out is a set like any other: to look at, to correct, to check and to 
 
 # ruff: noqa: PLC0415
 
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
@@ -14,7 +13,8 @@ from vigie import voc
 from vigie.data.atomic import whole_folder
 from vigie.data.quiet import quiet_tensorflow
 from vigie.domain import Box, LabelledBox
-from vigie.errors import BadAnnotation, BadData, BadPicture
+from vigie.errors import BadAnnotation, BadData, BadPicture, BadSetting
+from vigie.label_map import labels_by_id
 from vigie.pictures import Picture
 from vigie.progress import progress as progress_bar
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 MARKER = "unpacked.txt"
 _ENDINGS = {"jpeg": ".jpg", "mpo": ".jpg", "png": ".png", "bmp": ".bmp", "gif": ".gif", "webp": ".webp"}
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-_ITEM = re.compile(r"item\s*\{([^{}]*)\}")
-_ID = re.compile(r"\bid\s*:\s*(\d+)")
-_NAME = re.compile(r"""\bname\s*:\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^'\\]|\\.)*)')""")
 
 
 def unpack(records: Path, out: Path, *, progress: bool = True) -> Path:
@@ -63,16 +60,9 @@ def read_label_map(path: Path) -> dict[int, str]:
         BadAnnotation: an item lacks its id or name, or an id stands there twice.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadAnnotation(f"{path}: cannot be read: {error}") from error
-    labels: dict[int, str] = {}
-    for number, item in enumerate(_ITEM.findall(text), start=1):
-        identity, name = _ID.search(item), _NAME.search(item)
-        if identity is None or name is None or int(identity[1]) in labels:
-            raise BadAnnotation(f"{path}: item {number} needs an id of its own and a name, found {item.strip()!r}")
-        labels[int(identity[1])] = re.sub(r"\\(.)", r"\1", name[1] or name[2] or "")
-    return labels
+        return labels_by_id(path)
+    except BadSetting as error:
+        raise BadAnnotation(str(error)) from error
 
 
 def _examples(files: list[Path]) -> "Iterator[tuple[str, tf.train.Example]]":

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
+from vigie.protobuf_text.sections import Found, Section
 from vigie.training.pipeline_config.notes import Book
-from vigie.training.pipeline_config.sections import Found, Section
 
 _CHANCES = ("flip", "crop", "scale", "colour", "blur", "jpeg", "mosaic")
 _MILDEST_ZOOM_AREA = 0.25  # crops that keep at least so much are a zoom of up to 2; smaller ones look for an object

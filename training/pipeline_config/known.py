@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from vigie.protobuf_text.sections import Found, Section
+from vigie.protobuf_text.text import Value, Word
 from vigie.training.pipeline_config.notes import Book
-from vigie.training.pipeline_config.sections import Found, Section
-from vigie.training.pipeline_config.text import Value, Word
 
 
 @dataclass(frozen=True, slots=True)

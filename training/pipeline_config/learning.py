@@ -7,9 +7,9 @@ they hold for Vigie's SGD as they stand; they are no rates for Adam, whose steps
 from dataclasses import dataclass, replace
 
 from vigie.errors import BadSetting
+from vigie.protobuf_text.sections import Found, Section
 from vigie.training.pipeline_config.notes import Book
 from vigie.training.pipeline_config.objective import SGD_MOMENTUM
-from vigie.training.pipeline_config.sections import Found, Section
 
 _FLAT_EPSILON = 0.1  # from here on RMSProp's divisor hardly depends on the gradients
 _CHECKPOINT_EVERY = 1000  # model_main_tf2.py's --checkpoint_every_n

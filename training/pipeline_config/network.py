@@ -5,8 +5,8 @@ from typing import Any
 
 from vigie.errors import BadSetting
 from vigie.experiment import ModelSpec
+from vigie.protobuf_text.sections import Found, Section
 from vigie.training.pipeline_config.notes import Book
-from vigie.training.pipeline_config.sections import Found, Section
 
 _EXACT = ("ssd_mobilenet_v2_fpn_keras", "ssd_mobilenet_v2_fpn")
 _LEVELS = {"min_level": 3, "max_level": 7}  # the format's defaults, of pyramids and anchors

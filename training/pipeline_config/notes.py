@@ -8,7 +8,7 @@ from typing import Any, TypeAlias, get_args
 from pydantic import BaseModel
 
 from vigie.experiment import Experiment
-from vigie.training.pipeline_config.sections import Found, Section, written
+from vigie.protobuf_text.sections import Found, Section, written
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """`model.ssd.loss` and `model.ssd.matcher`: what is minimised, and which anchors answer for an object."""
 
+from vigie.protobuf_text.sections import Found, Section
 from vigie.training.pipeline_config.notes import Book
-from vigie.training.pipeline_config.sections import Found, Section
 
 SGD_MOMENTUM = 0.9  # of Vigie's sgd
 _COORDINATES = 4

@@ -3,13 +3,12 @@
 from pathlib import Path, PurePosixPath
 
 from vigie.errors import BadSetting
+from vigie.label_map import labels_by_id
+from vigie.protobuf_text.sections import Found, Section
 from vigie.training.pipeline_config.notes import Book
-from vigie.training.pipeline_config.sections import Found, Section
-from vigie.training.pipeline_config.text import read_text
 
 _UNSET = "PATH_TO_BE_CONFIGURED"
 _READERS = {"train": "train_input_reader", "validation": "eval_input_reader"}
-_KNOWLEDGE_GRAPH = "/m/"
 
 
 def files_named(named: str, config: Path) -> tuple[Path, ...]:
@@ -41,7 +40,7 @@ def read_classes(root: Section, ssd: Section, config: Path, label_map: Path | No
     wanted = next((found for found in named if found.value), None)
     path = label_map if label_map is not None else _label_map(root, wanted, config)
     display = [reader.flag("use_display_name", default=False) for reader in readers]
-    classes = _labels(path, display=any(found.value for found in display))
+    classes = _classes(path, display=any(found.value for found in display))
     book.settings["classes"] = classes
     for found in named:
         if found.leaves and wanted is not None and found.value == wanted.value:
@@ -69,19 +68,9 @@ def _label_map(root: Section, wanted: Found[str] | None, config: Path) -> Path:
     return found[0]
 
 
-def _labels(path: Path, *, display: bool) -> tuple[str, ...]:
+def _classes(path: Path, *, display: bool) -> tuple[str, ...]:
     """In the order of their ids, which may have gaps."""
-    root = Section(read_text(path), "", str(path))
-    items = root.sections("item")
-    labels: dict[int, str] = {}
-    for item in items:
-        identity, name, shown = item.whole("id", -1), item.text("name"), item.text("display_name")
-        # Names of the knowledge graph, such as /m/01g317, are in no record; those beside them are.
-        readable = shown.value if shown.value and (display or name.value.startswith(_KNOWLEDGE_GRAPH)) else name.value
-        label = readable or shown.value
-        if identity.value < 0 or not label or identity.value in labels:
-            raise BadSetting(f"{path}: line {item.line}: an item needs an id of its own and a name")
-        labels[identity.value] = label
+    labels = labels_by_id(path, display=display)
     if labels.pop(0, "background") != "background":
         raise BadSetting(f"{path}: id 0 is the background's; ids count from 1")
     if not labels:

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from vigie.adapters import explain
 from vigie.errors import BadSetting
 from vigie.experiment import Experiment
+from vigie.protobuf_text.sections import Section
+from vigie.protobuf_text.text import read_text
 from vigie.training.pipeline_config.annotated import annotated_yaml
 from vigie.training.pipeline_config.augmenting import read_augmentation
 from vigie.training.pipeline_config.known import sort_out_the_rest
@@ -22,8 +24,6 @@ from vigie.training.pipeline_config.network import read_network, ssd_of
 from vigie.training.pipeline_config.notes import Book, Note
 from vigie.training.pipeline_config.objective import read_decay, read_objective
 from vigie.training.pipeline_config.places import read_classes, read_records
-from vigie.training.pipeline_config.sections import Section
-from vigie.training.pipeline_config.text import read_text
 
 _USUAL_NAME = "pipeline"
 

@@ -112,5 +112,11 @@ def test_damaged_records_absent_ones_and_broken_label_maps_are_refused(tmp_path:
     with pytest.raises(BadData, match=r"a\.record: is damaged after record 1"):
         unpack(tmp_path, tmp_path / "voc", progress=False)
     (tmp_path / "label_map.pbtxt").write_text("item { id: 3 }", encoding="utf-8")
-    with pytest.raises(BadAnnotation, match="item 1 needs an id of its own and a name, found 'id: 3'"):
+    with pytest.raises(BadAnnotation, match="line 1: an item needs an id of its own and a name"):
         read_label_map(tmp_path / "label_map.pbtxt")
+
+
+def test_a_label_map_with_key_points_and_angle_brackets_loses_no_class(tmp_path: Path) -> None:
+    text = "item { id: 1 name: 'cat' keypoints { id: 7 label: 'nose' } }\nitem < id: 2 name: \"dog\" >  # a comment\n"
+    (tmp_path / "label_map.pbtxt").write_text(text, encoding="utf-8")
+    assert read_label_map(tmp_path / "label_map.pbtxt") == {1: "cat", 2: "dog"}

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from vigie.errors import BadSetting
 from vigie.experiment import Augmentation, load_experiment
-from vigie.training.pipeline_config.sections import Section
-from vigie.training.pipeline_config.text import Field, Message, Word, parse, read_text
+from vigie.protobuf_text.sections import Section
+from vigie.protobuf_text.text import Field, Message, Word, parse, read_text
 from vigie.training.pipeline_config.translate import Translated, as_line, read_pipeline_config
 
 UNKNOWN = "a field that is not known here"

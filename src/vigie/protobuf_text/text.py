@@ -1,7 +1,7 @@
 """Protobuf's text format, read without the message types it was written for.
 
 The TF Object Detection API's types are not packaged any more. What a value means (an enumeration, a whole number) is
-known to who asks for it: see `vigie.training.pipeline_config.sections`. The words are cut by protobuf's own tokenizer.
+known to who asks for it: see `vigie.protobuf_text.sections`. The words are cut by protobuf's own tokenizer.
 Format: https://protobuf.dev/reference/protobuf/textformat-spec/
 """
 

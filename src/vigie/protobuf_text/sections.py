@@ -9,7 +9,7 @@ import numpy as np
 from google.protobuf import text_format  # type: ignore[import-untyped]  # comes with TensorFlow
 
 from vigie.errors import BadSetting
-from vigie.training.pipeline_config.text import Field, Message, Value, Word
+from vigie.protobuf_text.text import Field, Message, Value, Word
 
 T = TypeVar("T")
 
