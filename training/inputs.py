@@ -40,11 +40,16 @@ class TrainingInputs:
     factors: Sequence[float]
     resize: Resize
 
-    def batches(self, labeller: Labeller, *, first_step: int = 0) -> tf.data.Dataset:
+    def batches(
+        self, labeller: Labeller, *, first_step: int = 0, context: tf.distribute.InputContext | None = None
+    ) -> tf.data.Dataset:
         """Batches without end: normalised pictures of the labeller's input size, and their labels.
 
-        With `first_step` they are those that follow after so many steps.
+        With `first_step` they are those that follow after so many steps. With the `context` that a strategy gives they
+        are the shares of its replicas here, one after the other: of n workers the i-th has the examples i, i + n, ...
+        of each batch, so that all together learn from the pictures that a single one would.
         """
+        context = context or tf.distribute.InputContext()
         height, width = labeller.input_size
         method = self.balance.method
         weights = by_class_id(list(self.factors)) if method == "class_weights" else None
@@ -58,8 +63,11 @@ class TrainingInputs:
             return image, labels if weights is None else weighted(labels, weights)
 
         examples = self.examples(begin=first_step * self.batch)
+        examples = examples.shard(context.num_input_pipelines, context.input_pipeline_id)
         examples = examples.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return examples.batch(self.batch, drop_remainder=True).prefetch(_READY_BATCHES)
+        share = context.get_per_replica_batch_size(self.batch)
+        replicas_here = context.num_replicas_in_sync // context.num_input_pipelines
+        return examples.batch(share, drop_remainder=True).prefetch(_READY_BATCHES * replicas_here)
 
     def examples(self, *, begin: int) -> tf.data.Dataset:
         """Position and serialised example, and the partners of a mosaic where there are such."""

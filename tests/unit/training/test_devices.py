@@ -1,12 +1,19 @@
 import json
+from itertools import islice
+from typing import Any
 
+import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
 
+from vigie.data.prepare import part_files
 from vigie.errors import BadSetting
-from vigie.experiment import Hardware
+from vigie.experiment import Augmentation, Balance, Hardware
+from vigie.runs import Run
 from vigie.training.devices import is_chief, replica_batch, set_precision, strategy_of
+from vigie.training.inputs import TrainingInputs
+from vigie.training.labelling import Labeller
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +87,38 @@ def test_a_batch_that_devices_cannot_share_out_evenly_is_refused():
     assert replica_batch(9, OfThree()) == 3
     with pytest.raises(BadSetting, match="8 pictures cannot be shared out evenly between 3 devices; take 9"):
         replica_batch(8, OfThree())
+
+
+def shares(run: Run, *, workers: int, replicas: int, steps: int) -> list[list[Any]]:
+    """What each worker reads for so many steps: NumPy batches, one a replica and step."""
+    spec = run.experiment
+    inputs = TrainingInputs(
+        part_files(run.records, "train"), 8, 1, Augmentation(mosaic=0.5), Balance(), [1.0, 1.0, 1.0], "stretch"
+    )
+    contexts = [tf.distribute.InputContext(workers, worker, workers * replicas) for worker in range(workers)]
+    return [
+        list(
+            islice(
+                inputs.batches(
+                    Labeller(spec.model, spec.assignment), first_step=2, context=context
+                ).as_numpy_iterator(),
+                steps * replicas,
+            )
+        )
+        for context in contexts
+    ]
+
+
+def test_all_workers_together_see_the_pictures_of_a_single_one(tiny_run: Run) -> None:
+    [alone] = shares(tiny_run, workers=1, replicas=1, steps=2)
+    for one, other, whole in zip(*shares(tiny_run, workers=2, replicas=1, steps=2), alone, strict=True):
+        assert len(one[0]) == len(other[0]) == 4
+        tf.nest.map_structure(lambda a, b: np.testing.assert_array_equal(a[0::2], b), whole, one)
+        tf.nest.map_structure(lambda a, b: np.testing.assert_array_equal(a[1::2], b), whole, other)
+
+
+def test_the_devices_of_a_worker_take_a_batch_in_turns(tiny_run: Run) -> None:
+    [alone] = shares(tiny_run, workers=1, replicas=1, steps=1)
+    [halves] = shares(tiny_run, workers=1, replicas=2, steps=1)
+    both = tf.nest.map_structure(lambda a, b: np.concatenate([a, b]), *halves)
+    tf.nest.map_structure(np.testing.assert_array_equal, alone[0], both)
