@@ -5,11 +5,11 @@ runtimes agree: levels from fine to coarse, then rows, then columns, then scales
 """
 
 import math
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 
 Boxes: TypeAlias = npt.NDArray[np.float32]
 """N x 4: top, left, bottom, right in pixels of the detector's input."""
@@ -20,13 +20,19 @@ class AnchorSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_level: int = Field(default=3, ge=2, le=7)
+    min_level: int = Field(default=3, ge=2, le=5, description="2, stride 4, to 5, the last that the backbone has")
     max_level: int = Field(default=7, ge=2, le=8)
     scales: int = Field(default=2, ge=1, le=4, description="anchors an octave: sizes stride * size * 2**(i / scales)")
     aspect_ratios: tuple[PositiveFloat, ...] = Field(
         default=(1.0, 2.0, 0.5), min_length=1, description="width / height"
     )
     size: PositiveFloat = Field(default=4.0, description="side of the smallest anchor of a level, in strides")
+
+    @model_validator(mode="after")
+    def _levels_in_order(self) -> Self:
+        if self.max_level < self.min_level:
+            raise ValueError(f"max_level {self.max_level} is below min_level {self.min_level}: there is no level")
+        return self
 
     @property
     def per_cell(self) -> int:

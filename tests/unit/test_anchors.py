@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from vigie.anchors import AnchorSpec, anchors_yxyx_px
 
@@ -33,11 +34,26 @@ def model_garden(spec: AnchorSpec, width: int, height: int) -> np.ndarray:
         (AnchorSpec(), 512, 320),
         (AnchorSpec(), 192, 192),
         (AnchorSpec(), 224, 96),  # neither is a multiple of the coarsest stride
+        (AnchorSpec(), 320, 192),  # 3 x 2 cells of 128 px
+        (AnchorSpec(), 352, 224),
+        (AnchorSpec(), 64, 1536),  # half a cell wide on the coarsest level
+        (AnchorSpec(min_level=2, size=3.0), 320, 192),
+        (AnchorSpec(min_level=2, max_level=6, scales=3), 352, 224),
+        (AnchorSpec(min_level=2, max_level=8, scales=1, aspect_ratios=(0.35, 1.7)), 96, 160),
         (AnchorSpec(scales=3, aspect_ratios=(0.6, 1.0), min_level=3, max_level=6, size=2.0), 512, 512),
         (AnchorSpec(scales=1, aspect_ratios=(1.0,), min_level=2, max_level=2), 64, 64),
     ],
 )
 def test_anchors_are_model_gardens_in_its_order(spec: AnchorSpec, width: int, height: int) -> None:
+    np.testing.assert_allclose(anchors_yxyx_px(spec, width, height), model_garden(spec, width, height), atol=1e-3)
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 192), (352, 224), (96, 160), (64, 96)])
+@pytest.mark.parametrize(("min_level", "max_level"), [(2, 7), (2, 8), (3, 7), (4, 6), (5, 5)])
+def test_levels_of_odd_sizes_are_laid_out_as_model_garden_lays_them_out(
+    min_level: int, max_level: int, width: int, height: int
+) -> None:
+    spec = AnchorSpec(min_level=min_level, max_level=max_level, scales=1, aspect_ratios=(0.5, 1.5), size=2.5)
     np.testing.assert_allclose(anchors_yxyx_px(spec, width, height), model_garden(spec, width, height), atol=1e-3)
 
 
@@ -50,3 +66,12 @@ def test_the_first_anchor_stands_on_the_first_cell_of_the_finest_level() -> None
     first = anchors_yxyx_px(AnchorSpec(), 320, 320)[0]
     # Stride 8, four strides wide, centre at (4, 4).
     np.testing.assert_allclose(first, [-12, -12, 20, 20])
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [({"min_level": 5, "max_level": 4}, "max_level 4 is below min_level 5"), ({"min_level": 6}, "5")],
+)
+def test_levels_that_no_network_has_are_refused(levels: dict[str, int], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        AnchorSpec.model_validate(levels)

@@ -7,6 +7,7 @@ import pytest
 from vigie.cartoons import random_scene
 from vigie.domain import Box
 from vigie.errors import BadPicture, BadRun
+from vigie.experiment import Experiment
 from vigie.pictures import Picture, encode_jpeg
 from vigie.resizing import normalised
 from vigie.runs import Run
@@ -20,15 +21,16 @@ def pixels(count: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 def model_gardens_own(run: Run) -> Any:
+    """With the run's weights, and its own in the layer that our networks do without."""
     import tensorflow as tf
     from official.vision.tasks.retinanet import RetinaNetTask
 
     from vigie.training.config import task_config
+    from vigie.training.model import newest_checkpoint
 
     model = RetinaNetTask(task_config(run.experiment)).build_model()
     model(tf.zeros((1, 64, 96, 3)), training=False)
-    newest = tf.train.latest_checkpoint(str(run.checkpoints))
-    tf.train.Checkpoint(model=model).read(newest).expect_partial().assert_existing_objects_matched()
+    tf.train.Checkpoint(model=model).read(str(newest_checkpoint(run.checkpoints))).expect_partial()
     return model
 
 
@@ -49,6 +51,58 @@ def test_the_network_is_model_gardens_without_the_layer_that_nothing_reads(train
     }
     assert {name.split("/")[2] for name in unread} == {"layer_with_weights-18"}
     assert len(ours.trainable_variables) == len(theirs.trainable_variables) - 3
+
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "the zoo's levels": {},
+    "wide, sides no multiples of 128": {"input_width": 160, "input_height": 96},
+    "high, from stride 4": {"input_width": 64, "input_height": 96, "anchors": {"min_level": 2, "max_level": 6}},
+    "one level": {"anchors": {"min_level": 4, "max_level": 4, "scales": 3, "aspect_ratios": [0.6, 1.0], "size": 3.0}},
+    "levels of one cell": {"input_height": 160, "anchors": {"min_level": 5, "max_level": 8, "scales": 1}},
+    "half as wide, more filters, a deep head": {"backbone_width": 0.5, "fpn_filters": 24, "head_convs": 3},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_every_shape_of_network_agrees_with_its_anchors_and_learns(shape: dict[str, Any]) -> None:
+    import tensorflow as tf
+    from official.vision.ops.anchor import Anchor
+
+    from vigie.training.config import decoder, task_config
+    from vigie.training.labelling import Labeller
+    from vigie.training.model import build_network, inference_model
+    from vigie.training.objective import Objective
+
+    small = {"input_width": 64, "input_height": 64, "backbone_width": 0.35, "fpn_filters": 16, "head_convs": 1}
+    experiment = Experiment.model_validate(
+        {"name": "shape", "classes": ["a", "b"], "model": {**small, **shape}, "training": {"steps": 1}}
+    )
+    spec, anchors = experiment.model, decoder(experiment).anchors
+    theirs = Anchor(**task_config(experiment).model.anchor.as_dict() | levels_and_size(experiment)).multilevel_boxes
+    flat = np.concatenate([np.reshape(level, (-1, 4)) for level in theirs.values()])
+    assert flat.shape == anchors.shape
+    np.testing.assert_allclose(anchors, flat, atol=1e-3)
+
+    network = build_network(experiment)
+    raw = inference_model(experiment, network)(np.zeros((2, spec.input_height, spec.input_width, 3), np.uint8))
+    assert raw["raw_boxes"].shape == (2, len(anchors), 4)
+    assert raw["scores"].shape == (2, len(anchors), 2)
+
+    labels = Labeller(spec, experiment.assignment)(np.array([(8, 8, 40, 56)], np.float32), np.array([1]))
+    images = tf.random.stateless_normal((1, spec.input_height, spec.input_width, 3), (1, 2))
+    with tf.GradientTape() as tape:
+        outputs = network(images, training=True)
+        losses = Objective(experiment)(outputs, tf.nest.map_structure(lambda values: values[None], labels))
+    assert list(outputs["cls_outputs"]) == list(labels["cls_targets"]) == list(theirs)
+    learning = network.head.trainable_variables + network.decoder.trainable_variables
+    gradients = tape.gradient(losses.total, learning)
+    assert all(np.all(np.isfinite(gradient)) for gradient in gradients)
+
+
+def levels_and_size(experiment: Experiment) -> dict[str, Any]:
+    spec = experiment.model
+    levels = {"min_level": spec.grid.min_level, "max_level": spec.grid.max_level}
+    return {**levels, "image_size": (spec.input_height, spec.input_width)}
 
 
 def test_boxes_decoded_by_us_are_those_that_model_garden_decodes(trained_run: Run) -> None:
