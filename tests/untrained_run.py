@@ -5,6 +5,7 @@ it finds something everywhere: enough to compare the files with the checkpoint.
 """
 
 import json
+import shutil
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,31 @@ def exported_bundle(untrained_run: Run) -> Bundle:
     from vigie.export.export import export
 
     return export(untrained_run, untrained_run.folder.parent / "models" / "untrained", progress=False)
+
+
+@pytest.fixture(scope="session")
+def letterboxed_run(untrained_run: Run) -> Run:
+    """The same weights, for pictures that keep their aspect ratio."""
+    from vigie.runs import load_run
+    from vigie.training.train import TRAINED_FILE, training_key
+
+    folder = untrained_run.folder.with_name("letterboxed")
+    shutil.copytree(untrained_run.folder, folder)
+    asked = folder / "experiment.yaml"
+    asked.write_text(asked.read_text().replace("resize: stretch", "resize: letterbox"))
+    run = load_run(folder)
+    assert run.experiment.model.resize == "letterbox"
+    done = run.checkpoints / TRAINED_FILE
+    done.write_text(json.dumps({**json.loads(done.read_text()), "key": training_key(run)}))
+    return run
+
+
+@pytest.fixture(scope="session")
+def letterboxed_bundle(letterboxed_run: Run) -> Bundle:
+    """What `export` makes of it."""
+    from vigie.export.export import export
+
+    return export(letterboxed_run, letterboxed_run.folder.parent / "models" / "letterboxed", progress=False)
 
 
 def _checkpoint(run: Run) -> None:

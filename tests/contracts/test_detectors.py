@@ -14,23 +14,39 @@ from vigie.domain import Detection
 from vigie.errors import BadPicture
 from vigie.pictures import Picture, encode_jpeg
 from vigie.ports import Detector
+from vigie.resizing import GREY
 from vigie.runs import Run
 
 Make = Callable[[float | None], Detector]
 
 
-@pytest.fixture(scope="session", params=["checkpoint", "tflite", "saved_model"])
-def make(request: pytest.FixtureRequest) -> Make:
-    """Makes the detector, with a threshold or the model's own."""
-    if request.param == "checkpoint":
+RUNTIMES = ("checkpoint", "tflite", "saved_model")
+
+
+def maker(request: pytest.FixtureRequest, runtime: str, *, letterboxed: bool) -> Make:
+    if runtime == "checkpoint":
         from vigie.training.checkpoint_detector import checkpoint_detector
 
-        run: Run = request.getfixturevalue("untrained_run")
+        run: Run = request.getfixturevalue("letterboxed_run" if letterboxed else "untrained_run")
         return lambda threshold: checkpoint_detector(
             run, **({} if threshold is None else {"score_threshold": threshold})
         )
-    bundle: Bundle = request.getfixturevalue("exported_bundle")
-    return lambda threshold: load_detector(bundle.folder, runtime=request.param, score_threshold=threshold)
+    bundle: Bundle = request.getfixturevalue("letterboxed_bundle" if letterboxed else "exported_bundle")
+    return lambda threshold: load_detector(bundle.folder, runtime=runtime, score_threshold=threshold)
+
+
+@pytest.fixture(scope="session", params=[(name, resize) for resize in ("", "letterboxed") for name in RUNTIMES],
+                ids=lambda given: " ".join(filter(None, given)))  # fmt: skip
+def make(request: pytest.FixtureRequest) -> Make:
+    """Makes the detector, with a threshold or the model's own."""
+    runtime, resize = request.param
+    return maker(request, runtime, letterboxed=bool(resize))
+
+
+@pytest.fixture(params=RUNTIMES)
+def letterboxing(request: pytest.FixtureRequest) -> Detector:
+    """Finds much."""
+    return maker(request, request.param, letterboxed=True)(0.3)
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +128,7 @@ def test_a_lower_threshold_finds_more_and_the_same_above(make: Make) -> None:
     assert_same([detection for detection in many if detection.score >= 0.5], few)
 
 
-@pytest.mark.parametrize(("width", "height"), [(640, 480), (96, 64), (33, 400), (1, 1)])
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (96, 64), (33, 400), (1, 1), (4000, 10), (1, 300)])
 def test_boxes_lie_inside_the_original_picture_whatever_its_size(detector: Detector, width: int, height: int) -> None:
     pixels = np.asarray(Image.fromarray(random_scene(4, 160, 120, max_faces=3)[0]).resize((width, height)))
     for detection in found(detector.detect([Picture.from_pixels(pixels)])[0]):
@@ -130,3 +146,37 @@ def test_a_picture_twice_as_large_has_boxes_twice_as_large(detector: Detector) -
     assert ones
     for one, two in zip(ones, twos, strict=True):
         assert (two.box.left, two.box.bottom) == pytest.approx((one.box.left * 2, one.box.bottom * 2), abs=0.05)
+
+
+@pytest.mark.parametrize(("width", "height"), [(96, 32), (32, 64)], ids=["wide", "tall"])
+def test_a_letterboxed_picture_has_the_boxes_that_it_has_with_the_grey_put_around_it_by_hand(
+    letterboxing: Detector, width: int, height: int
+) -> None:
+    pixels = random_scene(7, width, height, max_faces=2)[0]
+    whole = np.full((64, 96, 3), GREY, np.uint8)  # the model's own size: both reach it without resizing
+    left, top = (96 - width) // 2, (64 - height) // 2
+    whole[top : top + height, left : left + width] = pixels
+    by_hand = found(letterboxing.detect([Picture.from_pixels(whole)])[0])
+    boxes = {detection.score: detection for detection in found(letterboxing.detect([Picture.from_pixels(pixels)])[0])}
+    # What reaches onto the grey is clipped, so of two that overlap another one may stay.
+    inside = [one for one in by_hand if left <= one.box.left and one.box.right <= left + width
+              and top <= one.box.top and one.box.bottom <= top + height]  # fmt: skip
+    same = [(one, boxes[one.score]) for one in inside if one.score in boxes]
+    assert len(same) >= 2
+    for one, other in same:
+        assert other.label == one.label
+        assert (other.box.left, other.box.top) == pytest.approx((one.box.left - left, one.box.top - top), abs=0.01)
+        assert (other.box.width, other.box.height) == pytest.approx((one.box.width, one.box.height), abs=0.01)
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 80), (60, 200)], ids=["wide", "tall"])
+def test_a_file_finds_on_a_letterboxed_picture_what_the_checkpoint_finds(
+    request: pytest.FixtureRequest, letterboxing: Detector, width: int, height: int
+) -> None:
+    picture = cartoon(3, width, height)
+    checkpoint = maker(request, "checkpoint", letterboxed=True)(0.3)
+    of_checkpoint = found(checkpoint.detect([picture])[0])
+    assert of_checkpoint
+    for one, other in zip(of_checkpoint, found(letterboxing.detect([picture])[0]), strict=True):
+        assert (one.label, one.score) == (other.label, pytest.approx(other.score, abs=1e-4))
+        assert (one.box.left, one.box.bottom) == pytest.approx((other.box.left, other.box.bottom), abs=0.1)
