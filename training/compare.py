@@ -1,5 +1,6 @@
 """Which of two detectors is better on the same pictures, by how much, where, and whether it is more than noise."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -53,10 +54,7 @@ def compare(ours: Evaluation, other: Evaluation) -> Comparison:
     BadData: the two were not evaluated on the same pictures and for the same labels.
     """
     labels = tuple(ours.per_class)
-    if labels != tuple(other.per_class):
-        raise BadData(
-            f"compared are models with the same labels, got {', '.join(labels)} and {', '.join(other.per_class)}"
-        )
+    refuse_other_labels(labels, tuple(other.per_class))
     for mine, theirs in zip(ours.per_picture, other.per_picture, strict=False):
         if (mine.filename, mine.result.truth) != (theirs.filename, theirs.result.truth):
             raise BadData(
@@ -74,6 +72,16 @@ def compare(ours: Evaluation, other: Evaluation) -> Comparison:
         tuple(sorted((one for one in differences if one.found or one.false), key=lambda one: one.found - one.false)),
         other,
     )
+
+
+def refuse_other_labels(ours: Sequence[str], other: Sequence[str]) -> None:
+    """Ask before the hours of an evaluation are spent.
+
+    Raises:
+        BadData: the labels differ, or their order.
+    """
+    if tuple(ours) != tuple(other):
+        raise BadData(f"compared are models with the same labels, got {', '.join(ours)} and {', '.join(other)}")
 
 
 def _difference(ours: EvaluatedPicture, other: EvaluatedPicture) -> PictureDifference:

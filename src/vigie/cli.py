@@ -319,21 +319,24 @@ def evaluate_command(
 
     Example: `vigie evaluate models/demo --data runs/demo/data --out /tmp/report`
     """
-    from vigie.training.compare import compare
+    from vigie.training.compare import compare, refuse_other_labels
     from vigie.training.evaluation import evaluate
     from vigie.training.measuring import detector_of, input_size_of, samples_of
     from vigie.training.plots import per_class
     from vigie.training.report import REPORT_FILE, write_report
 
     detector = detector_of(model, runtime=runtime)
+    other = None if compare_with is None else detector_of(compare_with)
+    if other is not None:
+        refuse_other_labels(detector.labels, other.labels)
     samples, pictures = samples_of(data, part.value)
     evaluation = evaluate(
         detector, samples, labels=detector.labels, max_pictures=pictures, input_size=input_size_of(model)
     )
     about = {"model": str(model), "data": str(data) if pictures is None else f"{data}, {part.value}"}
     compared = None
-    if compare_with is not None:
-        other, (samples, pictures) = detector_of(compare_with), samples_of(data, part.value)
+    if other is not None:
+        samples, pictures = samples_of(data, part.value)
         compared = compare(evaluation, evaluate(other, samples, labels=other.labels, max_pictures=pictures))
         about["the other model"] = str(compare_with)
     samples, _ = samples_of(data, part.value)

@@ -9,6 +9,7 @@ from vigie.training.figures.style import GRID, INK, SMALL, dress, named
 from vigie.training.metrics.matching import Floats, Ints
 
 _MARGIN_IN = 1.9  # for the names
+_MOST_NUMBERS = 1500  # nobody reads more, and a page has to carry them
 _DARK = 0.55  # a share from which on the number is white
 
 
@@ -44,9 +45,12 @@ def confusion(evaluation: Evaluation) -> Figure:
 
 
 def _write(axes: Axes, counts: Ints, shares: Floats, cell_in: float) -> None:
-    """The numbers in the cells; a 0 says nothing in a large matrix."""
+    """The numbers in the cells, at most those of the largest shares; a 0 says nothing."""
     size = min(11.0, cell_in * 72 / 3)
-    for row, column in zip(*np.nonzero(counts), strict=True):
+    largest = np.argsort(-shares, axis=None, kind="stable")[:_MOST_NUMBERS]
+    for row, column in zip(*np.unravel_index(largest, counts.shape), strict=True):
+        if not counts[row, column]:
+            break
         colour = "white" if shares[row, column] > _DARK else INK
         text = axes.text(column, row, _written(int(counts[row, column])), ha="center", va="center", color=colour)
         text.set_fontsize(size)

@@ -17,3 +17,6 @@ def test_a_bundle_compared_with_itself_differs_nowhere(tiny_bundle: Path, tmp_pa
     assert compared["difference"]["mAP"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     assert compared["pictures"] == []
     assert compared["more_than_noise"] is False
+    page = (out / "report.html").read_text()
+    assert "The two do the same on every picture." in page
+    assert f"the other model {tiny_bundle}" in page

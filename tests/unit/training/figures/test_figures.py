@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -128,3 +129,14 @@ def test_a_difference_that_is_noise_is_grey() -> None:
     assert {line.get_color() for line in plots.comparison(compare(better, same)).axes[0].lines[:-1]} == {"#8a909a"}
     assert plots.comparison(compare(better, worse)).axes[0].lines[0].get_color() == "#009e73"
     assert plots.comparison(compare(worse, better)).axes[0].lines[0].get_color() == "#d55e00"
+
+
+def test_of_a_matrix_that_is_full_only_the_largest_shares_are_written() -> None:
+    evaluation = evaluated([f"label {number}" for number in range(80)])
+    counts = np.random.default_rng(0).integers(1, 200, (81, 81))
+    confusion = replace(evaluation.analysis.confusion, counts=counts)
+    (axes,) = plots.confusion(replace(evaluation, analysis=replace(evaluation.analysis, confusion=confusion))).axes
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    written = {(round(text.get_position()[1]), round(text.get_position()[0])) for text in axes.texts}
+    assert len(written) == 1500
+    assert min(shares[place] for place in written) >= np.sort(shares, axis=None)[-1500]
