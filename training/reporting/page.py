@@ -23,7 +23,7 @@ _STYLE = (
     + """
 h1{font-size:1.7em;margin-bottom:.2em}h2{margin:1.8em 0 .3em;border-top:1px solid var(--line);padding-top:.7em}
 h3{margin:1em 0 .1em;font-size:1em}
-.about,.gallery small{color:var(--quiet)}p{max-width:75em}.scroll{overflow-x:auto}
+.about,.gallery small{color:var(--quiet);opacity:1}p{max-width:75em}.scroll{overflow-x:auto}
 table.numbers{border-collapse:collapse;font-variant-numeric:tabular-nums}
 .numbers th,.numbers td{padding:.15em .7em;text-align:right;border-bottom:1px solid var(--line)}
 .numbers thead th{vertical-align:bottom;font-weight:600;max-width:7em}

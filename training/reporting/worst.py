@@ -25,6 +25,7 @@ _PER_PICTURE = 2
 """A crowded picture does not fill a gallery alone."""
 _CONTEXT = 2.5  # times the longer side of the box
 _LEAST_PX = 72
+_MOST_NAMES = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,7 @@ def _whole(picture: EvaluatedPicture, place: int, heading: str) -> Shot:
         picture=place,
         filename=picture.filename,
         area=None,
-        outlines=(*_true_boxes(picture), *(_named(_found(picture, one)) for one in reversed(shown))),
+        outlines=(*_true_boxes(picture), *_written(_found(picture, one) for one in reversed(shown))),
         heading=heading,
         said=f"{right} of {len(picture.result.truth)} true boxes found, {len(shown) - right} false",
     )
@@ -192,8 +193,11 @@ def _found(picture: EvaluatedPicture, one: Verdict) -> Outline:
     return Outline.of(seen.box, "right" if one.kind is Kind.RIGHT else "false", f"{seen.label} {seen.score:.0%}")
 
 
-def _named(outline: Outline) -> Outline:
-    return replace(outline, written=outline.said)
+def _written(found: Iterable[Outline]) -> list[Outline]:
+    """With names on them; in a crowd, where names would cover each other, the false ones alone."""
+    outlines = list(found)
+    crowded = len(outlines) > _MOST_NAMES
+    return [one if crowded and one.kind == "right" else replace(one, written=one.said) for one in outlines]
 
 
 def _true_boxes(picture: EvaluatedPicture, missed: int = -1) -> list[Outline]:

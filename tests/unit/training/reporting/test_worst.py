@@ -87,3 +87,11 @@ def test_pictures_drawn_by_lot_are_whole_and_say_what_was_found() -> None:
         assert (shot.area, shot.said) == (None, "1 of 1 true boxes found, 0 false")
         assert [outline.written for outline in shot.outlines] == ["", "cat 90%"]
     assert len(random_pictures(evaluation, count=99)) == 9
+
+
+def test_in_a_crowd_only_the_false_boxes_are_named() -> None:
+    crowd = [cat(50 * place, 100, 40) for place in range(7)]
+    right = [found("cat", 0.9, 50 * place, 100, 40) for place in range(7)]
+    evaluation = evaluated([sample(0, *crowd)], [[*right, found("dog", 0.8, 10, 10)]])
+    (shot,) = random_pictures(evaluation)
+    assert [outline.written for outline in shot.outlines if outline.written] == ["dog 80%"]
