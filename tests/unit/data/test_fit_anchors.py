@@ -13,7 +13,7 @@ from vigie.anchors import AnchorSpec
 from vigie.cartoons import random_scene
 from vigie.data.doctor.anchor_fit import ENOUGH, MATCH_IOU, best_ious
 from vigie.data.doctor.of_run import findings_of
-from vigie.data.fit_anchors import fit_anchors
+from vigie.data.fit_anchors import fit_anchors, with_fitted_anchors
 from vigie.data.of_run import records_of
 from vigie.data.summary import boxes_at_input
 from vigie.domain import Box, LabelledBox
@@ -88,7 +88,7 @@ def test_preparing_a_run_fits_anchors_that_match_its_training_boxes_where_the_us
     assert after >= ENOUGH
     why = f"Fitted to {len(training_boxes(run))} boxes of the training part at 256x128 ({resize}): {after:.1%} of them"
     assert why in caplog.text
-    assert f"of the usual anchors {before:.1%}" in caplog.text
+    assert f"the usual anchors would match {before:.1%}" in caplog.text
     assert (run.folder / "anchors.yaml").read_text().startswith(f"# {why}")
 
 
@@ -164,6 +164,16 @@ def test_records_that_were_prepared_elsewhere_are_fitted_to_as_well(tmp_path: Pa
     run = open_run(tmp_path / "other", experiment=tmp_path / "poles.yaml", records=made.records)
     records_of(run, progress=False)
     assert run.experiment.model.grid == made.experiment.model.grid
+
+
+def test_without_a_run_the_numbers_are_the_same_and_nothing_is_written(tmp_path: Path) -> None:
+    run = run_on(tmp_path)
+    records_of(run, progress=False)
+    fitted = run.experiment
+    run.anchors_file.unlink()
+    assert with_fitted_anchors(run.records, run.asked) == fitted
+    assert with_fitted_anchors(run.records, fitted) is fitted
+    assert not run.anchors_file.exists()
 
 
 def test_without_records_there_is_nothing_to_fit_to(tmp_path: Path) -> None:
