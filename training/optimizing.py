@@ -58,7 +58,7 @@ class Optimizer(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         self._ema_decay = schedule.ema_decay
         averaged = learnt + _statistics(learning) if schedule.ema_decay else []
         self._averaged = self._no_dependency(averaged)
-        self._averages = [_copy(variable) for variable in averaged]
+        self._averages = [_copy(variable, self._strategy) for variable in averaged]
 
     @property
     def variables(self) -> Sequence[tf.Variable]:
@@ -195,10 +195,10 @@ def _statistics(layers: Sequence[tf_keras.layers.Layer]) -> list[tf.Variable]:
     ]
 
 
-def _copy(variable: tf.Variable) -> tf.Variable:
+def _copy(variable: tf.Variable, strategy: tf.distribute.Strategy) -> tf.Variable:
     # Each replica has moving statistics of its own; averages that are alike need no talk between replicas.
     return tf.Variable(
-        tf.identity(variable),
+        tf.identity(strategy.experimental_local_results(variable)[0]),
         trainable=False,
         name=f"average/{variable.name.partition(':')[0]}",
         synchronization=variable.synchronization,
