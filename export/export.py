@@ -11,12 +11,12 @@ from pathlib import Path
 import pandas as pd
 
 from vigie.bundle import CARD_FILE, Bundle, InputSpec, ModelFacts, open_bundle
+from vigie.code_version import code_version
 from vigie.data.prepare import Part, load_manifest, read_part
 from vigie.data.quiet import quiet_tensorflow
 from vigie.detectors import load_detector, runnable
 from vigie.errors import BadBundle
 from vigie.export.card import card
-from vigie.export.code_version import code_version
 from vigie.export.publishing import new_staging, seal, write_bundle
 from vigie.runs import Run
 from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation, evaluate
@@ -42,7 +42,7 @@ class Staged:
 
 
 def export(run: Run, out: Path, *, progress: bool = True) -> Bundle:
-    """Export the run's newest checkpoint as the next version in `out`, each file measured on the test part.
+    """Export the run's best weights as the next version in `out`, each file measured on the test part.
 
     The same training exported before is returned as it is.
 
@@ -143,7 +143,7 @@ def _build(run: Run, trained: Trained, folder: Path) -> ModelFacts:
         training_key=trained.key,
         code=code_version(),
         trial_source=_trial(run, folder),
-        step=trained.steps,
+        step=trained.step,
     )
 
 

@@ -4,6 +4,7 @@ from typing import Any, TypeAlias
 
 import tensorflow as tf
 
+from vigie.anchors import Boxes
 from vigie.experiment import Assignment, ModelSpec
 from vigie.training.assignment import BACKGROUND, IGNORED, AnchorGrid, by_atss, by_iou
 from vigie.training.box_geometry import encoded
@@ -23,12 +24,17 @@ class Labeller:
         self._grid = AnchorGrid(model)
         self._assignment = assignment
 
+    @property
+    def anchors(self) -> Boxes:
+        """All of the model's, in the order of `vigie.anchors`."""
+        return self._grid.anchors
+
     def __call__(self, boxes_yxyx_px: tf.Tensor, class_ids: tf.Tensor) -> Labels:
         """`boxes_yxyx_px` float32 [n, 4] in pixels of the input, `class_ids` int64 [n] from 1; n may be 0."""
         anchors = self._grid.anchors
         assigned = tf.cond(
             tf.shape(boxes_yxyx_px)[0] > 0,
-            lambda: self._assigned(boxes_yxyx_px),
+            lambda: self.assigned(boxes_yxyx_px),
             lambda: tf.fill([len(anchors)], BACKGROUND),
         )
         positive = tf.where(assigned >= 0)
@@ -44,7 +50,8 @@ class Labeller:
             "box_weights": tf.cast(assigned >= 0, tf.float32),
         }
 
-    def _assigned(self, boxes: tf.Tensor) -> tf.Tensor:
+    def assigned(self, boxes: tf.Tensor) -> tf.Tensor:
+        """Which of at least one box each anchor answers for; see `vigie.training.assignment`."""
         rule = self._assignment
         if rule.method == "atss":
             return by_atss(self._grid, boxes, rule.atss_candidates)

@@ -1,134 +1,256 @@
-"""One sitting of Model Garden's training loop, `run_experiment`, over a run's records.
+"""The training loop: steps, checkpoints, validations, and the way back when the loss breaks down.
 
 Imports TensorFlow; `vigie.training.train` is the door, which quietens it first.
 """
 
-import contextlib
-import io
 import logging
+import time
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from math import nan
 from typing import Any
 
-import orbit
 import tensorflow as tf
 import tf_keras
-from official.core import train_lib, train_utils
-from official.vision.modeling import backbones, decoders  # noqa: F401 - registers MobileNet and FPN
-from official.vision.utils import summary_manager
 
-from vigie.errors import BadSetting
-from vigie.experiment import Experiment
+from vigie.data.prepare import part_files
+from vigie.errors import BadData, BadRun, Unavailable
 from vigie.progress import progress as progress_bar
-from vigie.project import project_root
-from vigie.training.config import experiment_config
+from vigie.runs import Run
+from vigie.training.best import BestSoFar, keep_best
+from vigie.training.board import Board
+from vigie.training.checkpoints import Checkpoints, NotFinite, checkpoint_steps, clear_unfinished
+from vigie.training.devices import is_chief, set_precision, strategy_of
+from vigie.training.facts import Rollback, TrainingFacts, environment, finite_text
+from vigie.training.guard import Breakdown, all_finite, first_breakdown, some_of, undecodable
 from vigie.training.inputs import TrainingInputs
+from vigie.training.interruption import Interruption, between_steps
 from vigie.training.labelling import Labeller
-from vigie.training.losses import LossHistory
+from vigie.training.losses import LOSSES_FILE, VALIDATION_FILE, LossHistory, ValidationHistory
+from vigie.training.model import build_network
+from vigie.training.objective import Objective
+from vigie.training.optimizing import Optimizer
 from vigie.training.recording import OnStep, Recorder
-from vigie.training.task import DetectorTask
+from vigie.training.restoring import initialise
+from vigie.training.step import TrainStep
+from vigie.training.turns import names
+from vigie.training.validation import Validation
 
 logger = logging.getLogger(__name__)
 
-_ALL_MODULES = "all"
-_WITHOUT_HEAD = "backbone,decoder"
+_LOOP_STEPS = 10  # at most, between two looks at the losses
+_LOOP_S = 2.0  # so long may a person wait for the bar, and for the end after Ctrl-C
 
 
-class _SavesBeforeEvaluation(orbit.Controller):  # type: ignore[misc]  # Orbit has no types
-    """Orbit writes the last checkpoint after the last evaluation: one that fails would take the weights with it."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """`steps` were made; the weights of `best_step` have the best mAP on validation."""
 
-    def evaluate(self, steps: int = -1) -> Any:
-        self.save_checkpoint()
-        return super().evaluate(steps)
-
-
-def newest_step(folder: Path) -> int:
-    """The step of the newest checkpoint, 0 where there is none."""
-    found = tf.train.latest_checkpoint(str(folder))
-    return int(found.rsplit("-", 1)[1]) if found else 0
+    steps: int
+    best_step: int
+    best_map: float
 
 
 def run_training(
-    experiment: Experiment,
-    train_files: Sequence[Path],
-    validation_files: Sequence[Path],
-    folder: Path,
-    losses: Path,
-    *,
-    factors: Sequence[float],
-    progress: bool,
-    on_step: OnStep | None,
-) -> None:
-    """Train from the newest checkpoint in `folder`, or from the start, up to the experiment's steps.
+    run: Run, facts: TrainingFacts, *, factors: Sequence[float], progress: bool, on_step: OnStep | None
+) -> Outcome:
+    """Train from the newest checkpoint, or from the start, up to the experiment's steps or its patience.
 
     A training that goes on sees the batches that it would have seen without the interruption. `factors` balance the
     classes, in their order.
 
     Raises:
-        BadSetting: the initial weights are not there or do not fit.
-        BadRun: the loss became infinite or no number.
+        BadSetting: the initial weights are not there or do not fit; or the hardware is not as the experiment says.
+        BadData: a picture cannot be decoded, or the records are damaged.
+        BadRun: the loss broke down, also at a lower rate.
+        Unavailable: no space for a checkpoint, no memory for a batch.
     """
-    begin = newest_step(folder)
-    schedule = experiment.training
-    tf_keras.utils.set_random_seed(schedule.seed)
-    params = experiment_config(experiment, train_files, validation_files)
-    inputs = TrainingInputs(
-        train_files,
-        schedule.batch,
-        schedule.seed,
-        experiment.augmentation,
-        experiment.balance,
-        factors,
-        experiment.model.resize,
-    )
-    if schedule.init and not begin:
-        set_initial_weights(params.task, experiment)
-    strategy = tf.distribute.OneDeviceStrategy("/gpu:0" if tf.config.list_physical_devices("GPU") else "/cpu:0")
-    labeller = Labeller(experiment.model, experiment.assignment)
-    task = DetectorTask(
-        params.task,
-        kept_steps=params.trainer.steps_per_loop,
-        training_batches=lambda: inputs.batches(labeller, first_step=begin),
-        logging_dir=str(folder),
-    )
-    with strategy.scope():
-        trainer = train_utils.create_trainer(params, task, train=True, evaluate=True)
-    history = LossHistory(losses, resumed_at=begin)
-    with progress_bar(total=schedule.steps, initial=begin, description="training", unit="step", show=progress) as bar:
-        recorder = Recorder(task.recorded, history, bar, batch=schedule.batch, on_step=on_step)
-        # Orbit prints every line that it also logs.
-        with contextlib.redirect_stdout(io.StringIO()):
-            train_lib.run_experiment(
-                strategy,
-                task,
-                "train_and_eval",
-                params,
-                str(folder),
-                trainer=trainer,
-                train_actions=[recorder],
-                controller_cls=_SavesBeforeEvaluation,
-                eval_summary_manager=summary_manager.maybe_build_eval_summary_manager(params, str(folder)),
+    experiment = run.experiment
+    strategy = strategy_of(experiment.hardware)
+    precision = set_precision(experiment.hardware)
+    tf_keras.utils.set_random_seed(experiment.training.seed)
+    try:
+        training = _Training(run, facts, strategy, factors)
+        facts.begin(training.step, environment(strategy, precision))
+        with between_steps() as interruption:
+            outcome = training.run(interruption, progress=progress, on_step=on_step)
+        facts.end(outcome.steps)
+        return outcome
+    finally:
+        tf_keras.mixed_precision.set_global_policy("float32")  # it is the whole process's
+
+
+class _Training:
+    def __init__(
+        self, run: Run, facts: TrainingFacts, strategy: tf.distribute.Strategy, factors: Sequence[float]
+    ) -> None:
+        experiment = run.experiment
+        self._run = run
+        self._experiment = experiment
+        self._facts = facts
+        self._schedule = experiment.training
+        self._strategy = strategy
+        self._inputs = TrainingInputs(
+            part_files(run.records, "train"),
+            experiment.training.batch,
+            experiment.training.seed,
+            experiment.augmentation,
+            experiment.balance,
+            factors,
+            experiment.model.resize,
+        )
+        clear_unfinished(run.checkpoints)
+        with strategy.scope():
+            self._network = build_network(experiment)
+            if not checkpoint_steps(run.checkpoints):
+                report = initialise(self._network, experiment)
+                facts.restored = None if report is None else report.to_json()
+            self._optimizer = Optimizer(self._network, self._schedule)
+            self._best = BestSoFar()
+        saved = tf.train.Checkpoint(model=self._network, optimizer=self._optimizer, best=self._best)
+        self._checkpoints = Checkpoints(run.checkpoints, saved, writes=is_chief(strategy))
+        self._steps = TrainStep(self._network, Objective(experiment), self._optimizer, strategy)
+        self._validation = Validation(run, self._network)
+        self._loop_steps = 1
+        if self._checkpoints.restore_newest() is None:
+            self._checkpoints.save(0)  # so that there always is a way back
+        self._optimizer.rate_factor.assign(facts.rate_factor)
+
+    @property
+    def step(self) -> int:
+        """The last one that was made."""
+        return int(self._optimizer.step)
+
+    def run(self, interruption: Interruption, *, progress: bool, on_step: OnStep | None) -> Outcome:
+        schedule, run = self._schedule, self._run
+        board = Board(run.checkpoints)
+        board.compared(self._experiment, name=run.name)
+        with progress_bar(
+            total=schedule.steps, initial=self.step, description="training", unit="step", show=progress
+        ) as bar:
+            self._board = board
+            self._recorder = Recorder(board, bar, batch=schedule.batch, on_step=on_step)
+            self._begin_at(self.step)
+            while self.step < schedule.steps and not self._patience_is_over():
+                broken = self._make_steps() or self._look()
+                if broken is not None:
+                    self._go_back(broken)
+                if interruption.asked is not None:
+                    self._checkpoints.save(self.step)
+                    self._facts.end(self.step)
+                    interruption.end()
+        board.close()
+        return Outcome(self.step, self._best.step, self._best.mean_ap)
+
+    def _begin_at(self, step: int) -> None:
+        folder = self._run.checkpoints
+        self._batches = iter(self._distributed(self._inputs, first_step=step))
+        self._validations = ValidationHistory(folder / VALIDATION_FILE, self._experiment.classes, resumed_at=step)
+        self._recorder.begin_at(step, LossHistory(folder / LOSSES_FILE, resumed_at=step))
+        self._recorder.best = str(self._best)
+
+    def _distributed(self, inputs: TrainingInputs, *, first_step: int = 0) -> Any:
+        labeller = Labeller(self._experiment.model, self._experiment.assignment)
+        batches = inputs.batches(labeller, first_step=first_step)
+        if self._strategy.num_replicas_in_sync == 1:
+            return batches
+        return self._strategy.experimental_distribute_dataset(batches)
+
+    def _make_steps(self) -> Breakdown | None:
+        begin = self.step
+        until = self._next_stop(begin)
+        started = time.monotonic()
+        try:
+            rows = self._steps.several(self._batches, tf.constant(until - begin)).numpy()
+        except tf.errors.OpError as error:
+            self._explain(error, range(begin + 1, until + 1))
+            raise
+        seconds = time.monotonic() - started
+        self._loop_steps = max(1, min(_LOOP_STEPS, int(_LOOP_S * len(rows) / seconds)))
+        broken = first_breakdown(rows, self._schedule.max_loss)
+        good = rows if broken is None else rows[rows[:, 0] < broken.step]
+        self._recorder(good, learning_rate=float(self._optimizer.learning_rate), seconds=seconds)
+        return broken
+
+    def _explain(self, error: tf.errors.OpError, steps: range) -> None:
+        """Raise what a person can mend, if it is that."""
+        records = self._run.records
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            raise Unavailable(
+                f"steps {steps.start} to {steps.stop - 1}: there is not enough memory for training.batch "
+                f"{self._schedule.batch} at this input size; take less of either"
+            ) from error
+        if isinstance(error, tf.errors.DataLossError):
+            raise BadData(
+                f"{records}: the records are damaged; run `vigie data prepare` (or `make data`) again"
+            ) from error
+        if isinstance(error, tf.errors.InvalidArgumentError) and (bad := undecodable(self._inputs, steps)):
+            raise BadData(
+                f"{some_of(bad)}: cannot be decoded; mend or remove it and prepare the records {records} again. "
+                f"The checkpoint of step {self._checkpoints.steps()[-1]} is kept"
+            ) from error
+
+    def _next_stop(self, step: int) -> int:
+        schedule = self._schedule
+        marks = (schedule.checkpoint_every, schedule.validate_every or schedule.checkpoint_every)
+        return min(step + self._loop_steps, schedule.steps, *((step // every + 1) * every for every in marks))
+
+    def _look(self) -> Breakdown | None:
+        """Validate and save where it is time to, unless what is there is not worth it."""
+        schedule, step = self._schedule, self.step
+        last = step == schedule.steps
+        validates = last or step % (schedule.validate_every or schedule.checkpoint_every) == 0
+        if not (validates or step % schedule.checkpoint_every == 0):
+            return None
+        try:
+            if not all_finite(self._network.variables):
+                return Breakdown(step, nan, weights_broken=True)
+            if validates:
+                self._validate(step)
+            # A validation that no checkpoint knows of would be made again after an interruption, and judged anew.
+            self._checkpoints.save(step)
+        except NotFinite as error:
+            logger.warning("what this step learnt is not finite: step=%d value=%s", step, error)
+            return Breakdown(step, nan, weights_broken=True)
+        return None
+
+    def _validate(self, step: int) -> None:
+        with self._optimizer.averaged():
+            evaluation = self._validation.evaluate()
+            losses = self._validation.losses()
+            mean_ap = evaluation.coco["mAP"]
+            if self._best.judge(step, nan if mean_ap is None else mean_ap):
+                keep_best(self._run.checkpoints, tf.train.Checkpoint(model=self._network), step, evaluation)
+        ap50 = {label: found.ap50 for label, found in evaluation.per_class.items()}
+        self._validations.append(step, evaluation.coco, [float(value) for value in losses], ap50)
+        self._board.validated(
+            step, evaluation, losses=[float(value) for value in losses], samples=self._validation.shown
+        )
+        self._recorder.best = str(self._best)
+        logger.info("validated: step=%d mAP=%s mAP50=%s", step, evaluation.coco["mAP"], evaluation.coco["mAP50"])
+
+    def _patience_is_over(self) -> bool:
+        patience = self._schedule.patience
+        return bool(patience) and self._best.without_better >= patience
+
+    def _go_back(self, broken: Breakdown) -> None:
+        factor = self._facts.rate_factor / 2
+        pictures = tuple(names(self._inputs, broken.step))
+        loss = finite_text(broken.loss)
+        kept = self._checkpoints.steps()[-1]
+        if sum(one.back_to is not None for one in self._facts.rollbacks) >= self._schedule.rollbacks:
+            self._facts.rollbacks.append(Rollback(broken.step, loss, pictures))
+            self._facts.end(broken.step)
+            raise BadRun(
+                f"{broken}, the training has broken down. The batch: {some_of(pictures)}. The checkpoint of step "
+                f"{kept} is kept; look at these pictures and their boxes, lower training.learning_rate or raise "
+                f"training.warmup_steps in the run's experiment.yaml"
             )
-
-
-def set_initial_weights(task: Any, experiment: Experiment) -> None:
-    """Backbone and pyramid, and the head as well when it has the same classes and anchors."""
-    named = experiment.training.init or ""
-    checkpoint = _initial_checkpoint(project_root() / named, named)
-    task.init_checkpoint = str(checkpoint)
-    outputs = experiment.model.grid.per_cell * (len(experiment.classes) + 1)
-    shapes = tf.train.load_checkpoint(str(checkpoint)).get_variable_to_shape_map()
-    same_head = any("_classifier" in name and shape == [outputs] for name, shape in shapes.items())
-    task.init_checkpoint_modules = _ALL_MODULES if same_head else _WITHOUT_HEAD
-    logger.info("starts from %s, modules %s", checkpoint, task.init_checkpoint_modules)
-
-
-def _initial_checkpoint(path: Path, named: str) -> Path:
-    for folder in (path / "checkpoints", path):
-        found = tf.train.latest_checkpoint(str(folder)) if folder.is_dir() else None
-        if found:
-            return Path(found)
-    if path.with_name(path.name + ".index").is_file():
-        return path
-    what = "holds no checkpoint" if path.exists() else "does not exist"
-    raise BadSetting(f"training.init: {named} {what}; name a trained run or a checkpoint folder, or none")
+        back_to = self._checkpoints.restore_newest()
+        assert back_to is not None
+        self._facts.rollbacks.append(Rollback(broken.step, loss, pictures, back_to, factor))
+        self._facts.write()
+        self._optimizer.rate_factor.assign(factor)
+        logger.warning("broken down: %s; back to step %d with %.4g of the learning rate; pictures=%s",
+                       broken, back_to, factor, some_of(pictures))  # fmt: skip
+        self._begin_at(back_to)

@@ -1,5 +1,6 @@
-"""The losses of every step, in a CSV file that grows while the training runs."""
+"""The losses of every step, and what each validation found, in CSV files that grow while the training runs."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,10 @@ import pandas as pd
 from vigie.errors import BadRun
 
 LOSSES_FILE = "losses.csv"
+VALIDATION_FILE = "validation.csv"
 COLUMNS = ("step", "total", "class", "box")
+METRICS = ("mAP", "mAP50")
+_AP50 = "AP50 "
 
 
 class LossHistory:
@@ -18,24 +22,32 @@ class LossHistory:
     def __init__(self, path: Path, *, resumed_at: int) -> None:
         """Go on after step `resumed_at`: what an interrupted training wrote behind its last checkpoint is dropped."""
         self._path = path
-        self._last = resumed_at
-        lines = [",".join(COLUMNS)]
-        if resumed_at and path.is_file():
-            kept = read_losses(path)
-            kept = kept[kept["step"] <= resumed_at]
-            lines += [",".join(str(value) for value in row) for row in kept.itertuples(index=False)]
-        unfinished = path.with_name(path.name + ".part")
-        unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        unfinished.replace(path)
+        _cut(path, COLUMNS, resumed_at)
 
-    def append(self, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Write the rows (step, total, class, box) that are new; returns them."""
-        new = rows[rows[:, 0] > self._last]
+    def append(self, rows: npt.NDArray[np.float32]) -> None:
+        """Write rows of step, total, class and box loss, those of the next steps."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.writelines(f"{int(step)},{total:.6g},{klass:.6g},{box:.6g}\n" for step, total, klass, box in new)
-        if len(new):
-            self._last = int(new[-1, 0])
-        return new
+            file.writelines(f"{int(step)},{total:.6g},{klass:.6g},{box:.6g}\n" for step, total, klass, box in rows)
+
+
+class ValidationHistory:
+    """`step,mAP,mAP50,total,class,box,AP50 LABEL ...`, a line a validation; what was not measured is empty."""
+
+    def __init__(self, path: Path, labels: Sequence[str], *, resumed_at: int) -> None:
+        self._path = path
+        self._labels = labels
+        _cut(path, ("step", *METRICS, *COLUMNS[1:], *(_AP50 + label for label in labels)), resumed_at)
+
+    def append(
+        self,
+        step: int,
+        metrics: Mapping[str, float | None],
+        losses: Sequence[float],
+        ap50: Mapping[str, float | None],
+    ) -> None:
+        values = [*(metrics[name] for name in METRICS), *losses, *(ap50[label] for label in self._labels)]
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(",".join([str(step), *("" if value is None else f"{value:.6g}" for value in values)]) + "\n")
 
 
 def read_losses(path: Path) -> pd.DataFrame:
@@ -44,11 +56,39 @@ def read_losses(path: Path) -> pd.DataFrame:
     Raises:
         BadRun: there is no such file, or it is another thing.
     """
-    try:
-        losses = pd.read_csv(path, on_bad_lines="skip")
-    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise BadRun(f"{path}: holds no losses ({error}); run `make train` first") from error
+    losses = _read(path)
     if tuple(losses.columns) != COLUMNS:
         raise BadRun(f"{path}: has the columns {list(losses.columns)}, expected {list(COLUMNS)}; delete it and train")
     losses = losses.dropna()
     return losses.astype({"step": int})
+
+
+def read_validation(path: Path) -> pd.DataFrame:
+    """A row a validation, with the columns that `ValidationHistory` names; empty where none was made yet.
+
+    Raises:
+        BadRun: there is no such file, or it is another thing.
+    """
+    found = _read(path)
+    if tuple(found.columns[:3]) != ("step", *METRICS):
+        raise BadRun(
+            f"{path}: has the columns {list(found.columns)}, expected step, mAP, mAP50 ...; delete it and train"
+        )
+    return found.dropna(subset=["step"]).astype({"step": int})
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path, on_bad_lines="skip")
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise BadRun(f"{path}: holds no losses ({error}); run `make train` first") from error
+
+
+def _cut(path: Path, columns: Sequence[str], last: int) -> None:
+    """Leave the header and the whole lines up to a step."""
+    header = pd.DataFrame(columns=list(columns)).to_csv(index=False)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)[1:] if last and path.is_file() else []
+    kept = [line for line in lines if line.endswith("\n") and int(line.partition(",")[0]) <= last]
+    unfinished = path.with_name(path.name + ".part")
+    unfinished.write_text(header + "".join(kept), encoding="utf-8")
+    unfinished.replace(path)

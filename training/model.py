@@ -18,6 +18,8 @@ PIXEL_STD_RGB: tuple[float, float, float] = preprocess_ops.STDDEV_RGB
 
 RAW_BOXES = "raw_boxes"
 SCORES = "scores"
+BEST_FOLDER = "best"
+"""In a run's checkpoints, the weights with the best mAP on validation."""
 
 
 def build_network(experiment: Experiment) -> tf_keras.Model:
@@ -76,17 +78,20 @@ def raw_model(experiment: Experiment, weights: Path, *, normalised_input: bool =
 
 
 def newest_checkpoint(weights: Path) -> Path:
-    """The path, without its ending, of a folder's newest checkpoint, or of the one that is named.
+    """The path, without its ending, of what counts in a folder: its best weights, else its newest checkpoint.
+
+    Of the path of one checkpoint it is that one.
 
     Raises:
         BadRun: there is none.
     """
     if weights.with_name(weights.name + ".index").is_file():
         return weights
-    found = tf.train.latest_checkpoint(str(weights)) if weights.is_dir() else None
-    if found is None:
-        raise BadRun(f"{weights}: holds no checkpoint; train first with `make train` or notebook 02_train")
-    return Path(found)
+    for folder in (weights / BEST_FOLDER, weights):
+        found = tf.train.latest_checkpoint(str(folder)) if folder.is_dir() else None
+        if found is not None:
+            return Path(found)
+    raise BadRun(f"{weights}: holds no checkpoint; train first with `make train` or notebook 02_train")
 
 
 def _restored(experiment: Experiment, weights: Path) -> tf_keras.Model:

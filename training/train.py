@@ -2,8 +2,11 @@
 
 runs/<name>/checkpoints/
     key                 what the weights here depend on; others are stale
-    ckpt-<step>.*       the last few checkpoints
+    ckpt-<step>.*       the last few checkpoints, with all that it takes to go on
+    best/               the weights with the best mAP on validation, and best.json; these are evaluated and exported
     losses.csv          the losses of every step
+    validation.csv      what each validation found
+    training.json       on what it ran, with what code, from which data, and what happened
     train/, validation/ for TensorBoard
     trained.json        written last: the training is whole
 """
@@ -18,12 +21,13 @@ from typing import Any
 
 from vigie.data.balance import class_factors
 from vigie.data.fit_anchors import fit_anchors
-from vigie.data.prepare import load_manifest, part_files
+from vigie.data.prepare import load_manifest
 from vigie.data.quiet import quiet_tensorflow
 from vigie.errors import BadRun
 from vigie.runs import Run
 from vigie.training.losses import LOSSES_FILE
 from vigie.training.recording import OnStep
+from vigie.training.usable import check_records
 from vigie.whole import write_whole
 
 logger = logging.getLogger(__name__)
@@ -34,13 +38,18 @@ _KEY_FILE = "key"
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A training that is whole. `seconds` is the time of its last sitting; `losses` has the loss of every step."""
+    """A training that is whole. `seconds` is the time of its last sitting; `losses` has the loss of every step.
+
+    `steps` were made; what counts are the weights of `step`, whose mAP on validation is `best_map`.
+    """
 
     checkpoints: Path
     key: str
     steps: int
     seconds: float
     losses: Path
+    step: int
+    best_map: float | None = None
 
 
 def train(run: Run, *, progress: bool = True, on_step: OnStep | None = None) -> Trained:
@@ -48,13 +57,14 @@ def train(run: Run, *, progress: bool = True, on_step: OnStep | None = None) -> 
 
     A training that is whole returns at once; one that was interrupted goes on from its last checkpoint with the
     pictures that would have come; checkpoints of another experiment or other records are deleted.
-    What Model Garden prints goes nowhere, so `on_step` cannot print either.
 
     Raises:
-        BadData: the records are missing or half-made.
+        BadData: the records are missing, half-made, of other classes, or hold a picture that cannot be decoded.
         BadSetting: the initial weights are not there or do not fit.
-        BadRun: the loss became infinite or no number; the last good checkpoint is kept.
+        BadRun: the loss broke down, also at a lower rate; the last good checkpoint is kept.
+        Unavailable: no space for a checkpoint; the ones before are kept.
     """
+    check_records(run)
     fit_anchors(run)
     key = training_key(run)
     folder = run.checkpoints
@@ -64,20 +74,14 @@ def train(run: Run, *, progress: bool = True, on_step: OnStep | None = None) -> 
         return done
     _discard_stale(folder, key)
     quiet_tensorflow()
-    from vigie.training.loop import run_training  # noqa: PLC0415 - TensorFlow is quiet only when told before its import
+    from vigie.training.facts import facts_of  # noqa: PLC0415 - TensorFlow is quiet only when told before its import
+    from vigie.training.loop import run_training  # noqa: PLC0415
 
     begin = time.monotonic()
-    run_training(
-        run.experiment,
-        part_files(run.records, "train"),
-        part_files(run.records, "validation"),
-        folder,
-        folder / LOSSES_FILE,
-        factors=list(class_factors(run.records, run.experiment.balance).values()),
-        progress=progress,
-        on_step=on_step,
-    )
-    done = Trained(folder, key, run.experiment.training.steps, round(time.monotonic() - begin, 1), folder / LOSSES_FILE)
+    factors = list(class_factors(run.records, run.experiment.balance).values())
+    outcome = run_training(run, facts_of(run), factors=factors, progress=progress, on_step=on_step)
+    seconds = round(time.monotonic() - begin, 1)
+    done = Trained(folder, key, outcome.steps, seconds, folder / LOSSES_FILE, outcome.best_step, outcome.best_map)
     write_whole(folder / TRAINED_FILE, json.dumps(_as_json(done), indent=1))
     return done
 
@@ -114,13 +118,16 @@ def _read_trained(folder: Path) -> Trained | None:
         return None
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return Trained(folder, values["key"], values["steps"], values["seconds"], folder / values["losses"])
+        step, best_map = values.get("step", values["steps"]), values.get("best_map")
+        losses = folder / values["losses"]
+        return Trained(folder, values["key"], values["steps"], values["seconds"], losses, step, best_map)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadRun(f"{path}: cannot be read ({error!r}); delete {folder} and train again") from error
 
 
 def _as_json(done: Trained) -> dict[str, Any]:
-    return {"key": done.key, "steps": done.steps, "seconds": done.seconds, "losses": done.losses.name}
+    values = {name: getattr(done, name) for name in ("key", "steps", "seconds", "step", "best_map")}
+    return {**values, "losses": done.losses.name}
 
 
 def _discard_stale(folder: Path, key: str) -> None:

@@ -1,9 +1,8 @@
 """One tiny training for all tests here: a few small cartoons, 20 steps, about 20 s."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 import yaml
@@ -21,7 +20,9 @@ TINY: dict[str, Any] = {
     "training": {"steps": 20, "batch": 4, "warmup_steps": 2, "checkpoint_every": 10},
 }
 
-EditRun = Callable[[Run, dict[str, Any]], Run]
+
+class EditRun(Protocol):
+    def __call__(self, run: Run, changes: dict[str, Any], folder: Path | None = None) -> Run: ...
 
 
 @pytest.fixture(scope="session")
@@ -32,7 +33,13 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     experiment = folder / "tiny.yaml"
     experiment.write_text(yaml.safe_dump(TINY))
     run = open_run(folder / "tiny", experiment=experiment, voc=pictures)
-    prepare(run.pictures, run.records, classes=run.experiment.classes, split=run.experiment.split, progress=False)
+    prepare(
+        run.pictures,
+        run.records,
+        classes=run.experiment.classes,
+        split=run.experiment.split,
+        progress=False,
+    )
     return run
 
 
@@ -50,8 +57,8 @@ def trained_run(tiny_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def copied(tmp_path: Path) -> EditRun:
     """Copy a run and change sections of its experiment."""
 
-    def copy(run: Run, changes: dict[str, Any]) -> Run:
-        folder = tmp_path / run.name
+    def copy(run: Run, changes: dict[str, Any], folder: Path | None = None) -> Run:
+        folder = folder or tmp_path / run.name
         shutil.copytree(run.folder, folder)
         values = yaml.safe_load((folder / "experiment.yaml").read_text())
         for section, changed in changes.items():

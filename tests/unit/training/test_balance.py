@@ -55,8 +55,7 @@ def test_a_weight_multiplies_the_classification_loss_of_its_objects_and_no_other
 
     from vigie.experiment import Experiment, Schedule
     from vigie.training.balance import by_class_id, weighted
-    from vigie.training.config import task_config
-    from vigie.training.task import DetectorTask
+    from vigie.training.objective import Objective
 
     labels = {
         "cls_targets": {"3": tf.constant([[[2], [-1]]]), "4": tf.constant([[[3]]])},
@@ -70,9 +69,7 @@ def test_a_weight_multiplies_the_classification_loss_of_its_objects_and_no_other
         "box_outputs": {"3": tf.ones((1, 1, 2, 4)), "4": tf.ones((1, 1, 1, 4))},
     }
     experiment = Experiment(name="three", classes=("a", "b", "c"), training=Schedule(steps=1))
-    task = DetectorTask(task_config(experiment), kept_steps=1)
-    batch = tf.nest.map_structure(lambda values: values[None], labels)
-    _, class_loss, box_loss, _ = task.build_losses(outputs, batch)
+    _, class_loss, box_loss = Objective(experiment)(outputs, tf.nest.map_structure(lambda values: values[None], labels))
 
     column = 0.5**2 * np.log(2)  # (1 - p)^gamma times the cross entropy; times alpha or 1 - alpha
     with_object, without = column * (0.25 + 3 * 0.75), column * 4 * 0.75

@@ -123,14 +123,23 @@ def test_a_picture_that_comes_twice_in_an_epoch_is_changed_in_two_ways(batches: 
 
 def test_without_augmentation_pictures_and_labels_are_those_of_model_garden(tiny_run: Run, batches: Batches) -> None:
     import tensorflow as tf
+    from official.vision.configs import retinanet
     from official.vision.tasks.retinanet import RetinaNetTask
 
-    from vigie.training.config import experiment_config
+    from vigie.training.config import task_config
 
     files = part_files(tiny_run.records, "train")
-    config = experiment_config(tiny_run.experiment, files, files).task
+    config = retinanet.DataConfig(
+        input_path=[str(path) for path in files],
+        is_training=False,
+        global_batch_size=4,
+        dtype="float32",
+        drop_remainder=False,
+        parser=retinanet.Parser(pad=False, keep_aspect_ratio=False),
+    )
     theirs = {}
-    for image, labels in RetinaNetTask(config).build_inputs(config.validation_data).unbatch().as_numpy_iterator():
+    task = RetinaNetTask(task_config(tiny_run.experiment))
+    for image, labels in task.build_inputs(config).unbatch().as_numpy_iterator():
         theirs[int(labels.pop("groundtruths")["source_id"])] = image, labels
     order = [
         int(tf.train.Example.FromString(one).features.feature["image/source_id"].bytes_list.value[0])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from vigie.export import code_version as module
-from vigie.export.code_version import code_version
+from vigie import code_version as module
+from vigie.code_version import code_version
 
 VERSION = importlib.metadata.version("vigie")
 
