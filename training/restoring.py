@@ -1,5 +1,6 @@
 """What a training starts from: ImageNet weights, a run or a checkpoint; and the report of what was taken from it."""
 
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -10,17 +11,17 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
-from vigie.errors import BadSetting
+from vigie.errors import BadRun, BadSetting
 from vigie.experiment import Experiment, NetworkPart, load_experiment
 from vigie.project import project_root
 from vigie.runs import EXPERIMENT_FILE
 from vigie.training.checkpoint_weights import Values, checkpoint_values, named_variables
 from vigie.training.keras_weights import Found, downloaded_weights, file_weights
+from vigie.training.model import newest_checkpoint
 
 logger = logging.getLogger(__name__)
 
 IMAGENET = "imagenet"
-_BEST = "best"
 _CLASSIFIER = "head/scores/"
 _TOLD = 4
 
@@ -87,8 +88,8 @@ class _Source:
 def initialise(network: tf_keras.Model, experiment: Experiment) -> RestoreReport | None:
     """Load the weights that the experiment's `training.init` names; None where it names none.
 
-    Each variable is loaded that the source has under the same name in the same shape; the head's classifier only when
-    the classes are known to be the same in the same order, or are not known. Nothing is loaded when it fails.
+    Each variable is loaded that the source has under the same name in the same shape, but for the head's classifier
+    where the source is a run of other classes or of the same in another order. Nothing is loaded when it fails.
 
     Raises:
         BadSetting: the source does not exist, cannot be read, is of another architecture, or lacks some of the parts
@@ -100,7 +101,8 @@ def initialise(network: tf_keras.Model, experiment: Experiment) -> RestoreReport
     source = _source(named, experiment.model.backbone_width, _epsilon(network))
     variables = named_variables(network)
     report = _compared(source, variables, experiment.classes)
-    _refuse_less(report, experiment.training.init_parts, source)
+    asked = experiment.training.init_parts
+    _refuse_less(report, source.needed if asked is None else asked)
     for name in report.loaded:
         variables[name].assign(source.values[name])
     logger.info("%s", report.as_text())
@@ -132,16 +134,11 @@ def _of_keras(name: str, found: Found) -> _Source:
 
 
 def _checkpoint(path: Path) -> Path | None:
-    """A run's or a folder's checkpoint, the best first; without its ending."""
-    for folder in (path / "checkpoints" / _BEST, path / "checkpoints", path / _BEST, path):
-        newest = tf.train.latest_checkpoint(str(folder)) if folder.is_dir() else None
-        if newest:
-            return Path(newest)
-        alone = sorted(folder.glob("ckpt-*.index")) if folder.is_dir() else []
-        if len(alone) == 1:
-            return alone[0].with_suffix("")
-    prefix = path.with_suffix("") if path.suffix == ".index" else path
-    return prefix if prefix.with_name(prefix.name + ".index").is_file() else None
+    """A run's or a folder's checkpoint, the best first, or the one that is named; without its ending."""
+    for place in (path / "checkpoints", path.with_suffix("") if path.suffix == ".index" else path):
+        with contextlib.suppress(BadRun):
+            return newest_checkpoint(place)
+    return None
 
 
 def _classes_of(checkpoint: Path) -> tuple[str, ...] | None:
@@ -163,12 +160,6 @@ def _epsilon(network: tf_keras.Model) -> float:
 
 def _compared(source: _Source, variables: dict[str, tf.Variable], classes: tuple[str, ...]) -> RestoreReport:
     other_classes = source.classes is not None and source.classes != classes
-    note = ""
-    if other_classes and source.classes is not None:
-        note = (
-            f"Classes of data and checkpoint differ: the data have {', '.join(classes)}, {source.name} has "
-            f"{', '.join(source.classes)}; the head's classifier starts anew"
-        )
     both = [name for name in variables if name in source.values]
     foreign = {name for name in both if other_classes and name.startswith(_CLASSIFIER)}
     other_shape = [
@@ -177,9 +168,10 @@ def _compared(source: _Source, variables: dict[str, tf.Variable], classes: tuple
         if source.values[name].shape != tuple(variables[name].shape)
     ]
     unfit = foreign | {other.name for other in other_shape}
+    loaded = tuple(name for name in both if name not in unfit)
     return RestoreReport(
         source=source.name,
-        loaded=tuple(name for name in both if name not in unfit),
+        loaded=loaded,
         left_out=(
             *sorted(source.values.keys() - variables.keys() | (foreign - {other.name for other in other_shape})),
             *source.others,
@@ -187,24 +179,36 @@ def _compared(source: _Source, variables: dict[str, tf.Variable], classes: tuple
         not_in_source=tuple(name for name in variables if name not in source.values),
         other_shape=tuple(other_shape),
         sizes=dict(Counter(name.partition("/")[0] for name in variables)),
-        note=note,
+        note=_note(source, classes, loaded),
     )
 
 
-def _refuse_less(report: RestoreReport, asked: tuple[NetworkPart, ...] | None, source: _Source) -> None:
-    for part in source.needed if asked is None else asked:
-        whole = report.sizes[part]
+def _note(source: _Source, classes: tuple[str, ...], loaded: Sequence[str]) -> str:
+    if source.classes is not None and source.classes != classes:
+        return (
+            f"Classes of data and checkpoint differ: the data have {', '.join(classes)}, {source.name} has "
+            f"{', '.join(source.classes)}; the head's classifier starts anew"
+        )
+    if source.classes is None and any(name.startswith(_CLASSIFIER) for name in loaded):
+        return f"The classes of {source.name} are not known; its classifier was taken, as there are as many"
+    return ""
+
+
+def _refuse_less(report: RestoreReport, wanted: Sequence[NetworkPart]) -> None:
+    for part in wanted:
         loaded = sum(name.startswith(f"{part}/") for name in report.loaded)
-        if loaded == whole:
+        if loaded == report.sizes[part]:
             continue
-        reasons = [str(other) for other in report.other_shape if other.name.startswith(f"{part}/")]
-        reasons += [f"{name} is not there" for name in report.not_in_source if name.startswith(f"{part}/")]
-        reasons += [f"{name} is of other classes" for name in report.left_out if name.startswith(_CLASSIFIER)]
+        reasons = [
+            *(f"{name} is of other classes" for name in report.left_out if name.startswith(_CLASSIFIER)),
+            *(str(other) for other in report.other_shape),
+            *(f"{name} is not there" for name in report.not_in_source),
+        ]
         raise BadSetting(
-            f"training.init: {report.source}: only {loaded} of {whole} variables of the {part} can be loaded, and "
-            f"{'it' if asked is None else 'training.init_parts'} must be whole: {_first(reasons)}"
-            f"{'. ' + report.note if report.note and part == 'head' else ''}; give the model the source's width, "
-            f"filters, convolutions and levels, take another source, or name other parts in training.init_parts"
+            f"training.init: {report.source}: only {loaded} of {report.sizes[part]} variables of the {part} can be "
+            f"loaded, which must be whole: {_first([why for why in reasons if why.startswith(f'{part}/')])}; give the "
+            f"model the source's width, filters, convolutions, levels and classes, take another source, or name other "
+            f"parts in training.init_parts{'. ' + report.note if report.note else ''}"
         )
 
 

@@ -21,6 +21,7 @@ from vigie.experiment import Experiment
 from vigie.resizing import normalised
 from vigie.runs import Run
 from vigie.training.checkpoint_weights import named_variables
+from vigie.training.checkpoints import write_best
 from vigie.training.config import task_config
 from vigie.training.keras_weights import KERAS_EPSILON, downloaded_weights, file_weights
 from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, build_network
@@ -159,8 +160,7 @@ def test_the_best_weights_of_a_run_come_before_its_newest(
     run: Path, source: tf_keras.Model, network: tf_keras.Model, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(run, tmp_path / "run"))
-    (folder / "checkpoints" / "best").mkdir()
-    tf.train.Checkpoint(model=network).write(str(folder / "checkpoints" / "best" / "ckpt-4"))
+    write_best(folder / "checkpoints" / "best", tf.train.Checkpoint(model=network), 4)
     best = values_of(network)
     for init in (folder, folder / "checkpoints"):
         report = told(initialise(scrambled(network, 3), experiment(init)))
@@ -224,6 +224,7 @@ def test_model_gardens_own_checkpoint_is_loaded_but_for_the_layer_that_nothing_r
     tf.train.Checkpoint(model=theirs, global_step=tf.Variable(3)).write(str(tmp_path / "ckpt-3"))
     report = told(initialise(network, experiment(tmp_path / "ckpt-3")))
     assert len(report.loaded) == len(network.variables)
+    assert re.search("The classes of .*ckpt-3 are not known; its classifier was taken", report.note)
     assert {name.rpartition("/")[0] for name in report.left_out} == {
         "backbone/block_18/conv0",
         "backbone/block_18/norm0",
@@ -270,9 +271,8 @@ def test_a_checkpoint_that_is_cut_off_is_refused_and_changes_nothing(
 
 
 def test_a_checkpoint_of_another_kind_of_network_is_refused(network: tf_keras.Model, tmp_path: Path) -> None:
-    tf.train.Checkpoint(model=tf_keras.Sequential([tf_keras.layers.Dense(2, input_shape=(3,))])).write(
-        str(tmp_path / "ckpt-1")
-    )
+    other = tf_keras.Sequential([tf_keras.layers.Dense(2, input_shape=(3,))])
+    write_best(tmp_path, tf.train.Checkpoint(model=other), 1)
     with pytest.raises(BadSetting, match="ckpt-1: holds no RetinaNet"):
         initialise(network, experiment(tmp_path))
 
