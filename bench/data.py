@@ -5,14 +5,17 @@ each refuses a JPEG which is corrupt in the middle is tried before anything is m
 """
 
 import argparse
+import io
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 import xml.etree.ElementTree as ET
+from contextlib import ExitStack
 from pathlib import Path
 
 from PIL import Image
@@ -33,7 +36,7 @@ SIDES = {PLAIN: "plain", OURS: "ours"}
 
 
 def plain(source: Path, out: Path, classes: tuple[str, ...]) -> None:
-    """What one writes oneself: a label file, its picture, an Example, one after the other."""
+    """What one writes oneself: a label file, its picture, an Example, into a part by lot, one after the other."""
     import tensorflow as tf  # noqa: PLC0415
 
     def ints(values: list[int]) -> tf.train.Feature:
@@ -46,34 +49,46 @@ def plain(source: Path, out: Path, classes: tuple[str, ...]) -> None:
         return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
 
     pictures = {path.stem: path for path in (source / "images").iterdir()}
+    lot = random.Random(1)
     out.mkdir()
-    with tf.io.TFRecordWriter(str(out / "all.tfrecord")) as writer:
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(tf.io.TFRecordWriter(str(out / f"{part}.tfrecord")))
+            for part in ("train", "validation", "test")
+        ]
         for number, path in enumerate(sorted((source / "annotations").iterdir()), start=1):
             objects = ET.parse(path).getroot().findall("object")
             picture = pictures[path.stem]
-            with Image.open(picture) as image:
+            encoded = picture.read_bytes()
+            with Image.open(io.BytesIO(encoded)) as image:
                 image.load()
                 width, height = image.size
             labels = [str(found.findtext("name")) for found in objects]
-            corners = {
-                name: [float(found.findtext(f"bndbox/{name}") or "") for found in objects]
+            xmin, ymin, xmax, ymax = (
+                [float(found.findtext(f"bndbox/{name}") or "") for found in objects]
                 for name in ("xmin", "ymin", "xmax", "ymax")
-            }
+            )
             features = {
-                "image/encoded": texts([picture.read_bytes()]),
+                "image/encoded": texts([encoded]),
                 "image/format": texts([b"jpeg"]),
                 "image/filename": texts([picture.name.encode()]),
                 "image/source_id": texts([str(number).encode()]),
                 "image/height": ints([height]),
                 "image/width": ints([width]),
-                "image/object/bbox/xmin": floats([(value - 1) / width for value in corners["xmin"]]),
-                "image/object/bbox/xmax": floats([value / width for value in corners["xmax"]]),
-                "image/object/bbox/ymin": floats([(value - 1) / height for value in corners["ymin"]]),
-                "image/object/bbox/ymax": floats([value / height for value in corners["ymax"]]),
+                "image/object/bbox/xmin": floats([(value - 1) / width for value in xmin]),
+                "image/object/bbox/xmax": floats([value / width for value in xmax]),
+                "image/object/bbox/ymin": floats([(value - 1) / height for value in ymin]),
+                "image/object/bbox/ymax": floats([value / height for value in ymax]),
                 "image/object/class/label": ints([classes.index(label) + 1 for label in labels]),
                 "image/object/class/text": texts([label.encode() for label in labels]),
+                "image/object/area": floats(
+                    [(r - l + 1) * (b - t + 1) for l, t, r, b in zip(xmin, ymin, xmax, ymax, strict=True)]  # noqa: E741
+                ),
+                "image/object/is_crowd": ints([0] * len(labels)),
             }
-            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+            example = tf.train.Example(features=tf.train.Features(feature=features))
+            (writer,) = lot.choices(writers, (0.7, 0.15, 0.15))
+            writer.write(example.SerializeToString())
 
 
 def ours(source: Path, out: Path, classes: tuple[str, ...]) -> None:
@@ -88,20 +103,24 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, {folder!r})
 import data
-import {modules}
+{modules}
 source, out, classes = Path(sys.argv[2]), Path(sys.argv[3]), tuple(sys.argv[4].split(","))
 begin = time.perf_counter()
 getattr(data, sys.argv[1])(source, out, classes)
 print(time.perf_counter() - begin)
 """
+MODULES = {"plain": "import tensorflow", "ours": "import sklearn.model_selection, vigie.data.prepare"}
+# The same as a command: nothing is loaded that the side does not load itself.
+COMMAND = CHILD.replace("{modules}\n", "")
 
 
-def measured(side: str, source: Path, classes: tuple[str, ...]) -> dict[str, float]:
-    """`seconds` of the work alone, `process` of everything from the start of Python, `peak_mb` with all workers."""
-    modules = "tensorflow" if side == "plain" else "vigie.data.prepare"
-    code = CHILD.format(folder=str(Path(__file__).parent), modules=modules)
+def measured(side: str, source: Path, classes: tuple[str, ...], *, command: bool) -> dict[str, float]:
+    """`seconds` of the work, or of the whole command from the start of Python to its end; `cpu` seconds of it with
+    all workers, and `peak_mb`, theirs too."""
+    code = (COMMAND if command else CHILD).format(folder=str(Path(__file__).parent), modules=MODULES[side])
     peaks_kb: dict[int, int] = {}
     with tempfile.TemporaryDirectory() as folder:
+        before = cpu_of_children()
         begin = time.perf_counter()
         child = subprocess.Popen(
             [sys.executable, "-c", code, side, str(source), str(Path(folder) / "records"), ",".join(classes)],
@@ -109,13 +128,24 @@ def measured(side: str, source: Path, classes: tuple[str, ...]) -> dict[str, flo
         )  # fmt: skip
         while child.poll() is None:
             for pid, peak_kb in high_water_kb(child.pid).items():
-                peaks_kb[pid] = max(peak_kb, peaks_kb.get(pid, 0))  # one that has just ended tells 0
-            time.sleep(0.05)
-        process = time.perf_counter() - begin
+                # The last that it tells: at first a child has what its parent had, and one that has ended tells 0.
+                peaks_kb[pid] = peak_kb or peaks_kb.get(pid, 0)
+            time.sleep(0.02)
+        whole = time.perf_counter() - begin
         printed = child.communicate()[0]
     if child.returncode:
         raise SystemExit(f"{side} ended with {child.returncode}")
-    return {"seconds": float(printed.splitlines()[-1]), "process": process, "peak_mb": sum(peaks_kb.values()) / 1024}
+    return {
+        "seconds": whole if command else float(printed.splitlines()[-1]),
+        "cpu": cpu_of_children() - before,
+        "peak_mb": sum(peaks_kb.values()) / 1024,
+    }
+
+
+def cpu_of_children() -> float:
+    """Of those that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def high_water_kb(pid: int) -> dict[int, int]:
@@ -185,23 +215,28 @@ def small_set(root: Path, count: int) -> Path:
 
 
 def compared(title: str, source: Path, classes: tuple[str, ...], rounds: int) -> float:
-    """Print both sides; returns the peak memory of ours in MB."""
-    rows: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
-    for _ in range(rounds):
-        for name, side in SIDES.items():
-            rows[name].append(measured(side, source, classes))
+    """Print both sides, which take turns; returns the peak memory of ours in MB."""
     count = sum(1 for _ in (source / "annotations").iterdir())
-    for what, heading in (("seconds", "the work"), ("process", "from the start of Python")):
-        seconds = {name: statistics.median(row[what] for row in found) for name, found in rows.items()}
+    peaks = dict.fromkeys(SIDES, 0.0)
+    for heading, command in (("whole command", True), ("the work alone", False)):
+        rows: dict[str, list[dict[str, float]]] = {name: [] for name in SIDES}
+        for number in range(rounds):
+            for name in list(SIDES) if number % 2 else list(SIDES)[::-1]:
+                rows[name].append(measured(SIDES[name], source, classes, command=command))
+                peaks[name] = max(peaks[name], rows[name][-1]["peak_mb"])
+        seconds = {name: statistics.median(row["seconds"] for row in found) for name, found in rows.items()}
+        cpu = {name: statistics.median(row["cpu"] for row in found) for name, found in rows.items()}
         print(table(f"{title}, {heading}", seconds, count, "pictures", PLAIN))
-        print(f"  {seconds[PLAIN] / seconds[OURS]:.2f} times the plain loop's pictures a second")
-    peaks = {name: max(row["peak_mb"] for row in found) for name, found in rows.items()}
-    print("  peak memory: " + ", ".join(f"{name} {peak:.0f} MB" for name, peak in peaks.items()))
+        used = ", ".join(f"{name} {value:.1f} s" for name, value in cpu.items())
+        print(
+            f"  {seconds[PLAIN] / seconds[OURS]:.2f} times the plain loop's pictures a second; processor time: {used}"
+        )
+    print("  peak memory: " + ", ".join(f"{name} {peak:.0f} MB" for name, peak in peaks.items()), flush=True)
     return peaks[OURS]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=20_000, help="of the large set of small pictures")
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     asked = parser.parse_args()

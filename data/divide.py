@@ -30,6 +30,7 @@ class Division:
 
     parts: dict[Part, Numbers]
     names: dict[Part, list[str]]
+    lists: Path | None
     facts: DivisionFacts
 
     def write_lists(self, records: Path) -> None:
@@ -42,12 +43,11 @@ def input_hash(root: Path, split: Split) -> str:
     Raises:
         BadData, BadSetting: it is no data set, or the lists are missing or cannot be read.
     """
-    return hash_with_lists(source_hash(root), root, split)
+    return hash_with_lists(source_hash(root), find_lists(root, split))
 
 
-def hash_with_lists(hashed: str, root: Path, split: Split) -> str:
-    """The same where the `source_hash` of the set is known."""
-    where = find_lists(root, split)
+def hash_with_lists(hashed: str, where: Path | None) -> str:
+    """The same where the `source_hash` of the set and the place of its lists are known."""
     if where is None:
         return hashed
     listed = "".join(f"{line.part}\0{line.name}\n" for line in read_lists(where))
@@ -84,6 +84,7 @@ def divide(
     return Division(
         parts={part: np.array(rows[part], np.intp) for part in PARTS},
         names={part: [deck.names[row] for row in rows[part]] for part in PARTS},
+        lists=where,
         facts=DivisionFacts(
             groups=len(np.unique(deck.groups)),
             torn_groups=len(torn),

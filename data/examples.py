@@ -8,6 +8,7 @@ for each record, its length, the masked CRC-32C of that, the record and its mask
 import struct
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import TypeAlias
 
 from crc32c import crc32c
@@ -33,22 +34,16 @@ def example(
 ) -> bytes:
     """A serialised Example; boxes become shares of the sides. Features stand in the order of their names, as
     TensorFlow sorts them where it is asked for the same bytes each time."""
-    lefts, tops, rights, bottoms = zip(*corners, strict=True) if corners else ((), (), (), ())
+    size = len(jpeg)
+    count = len(corners)
+    shares = _shares(corners, width, height)
     pieces = [
-        _start(b"image/encoded", _BYTES, 1 + len(_varint(len(jpeg))) + len(jpeg)), b"\n", _varint(len(jpeg)), jpeg,
+        _start(b"image/encoded", _BYTES, 1 + len(_varint(size)) + size), b"\n", _varint(size), jpeg,
         _bytes(b"image/filename", _item(filename.encode())),
-        _bytes(b"image/format", b"\n\x04jpeg"),
-        _ints(b"image/height", _varint(height)),
-        _floats(b"image/object/area", [(r - l) * (b - t) for l, t, r, b in corners]),  # noqa: E741
-        _floats(b"image/object/bbox/xmax", [right / width for right in rights]),
-        _floats(b"image/object/bbox/xmin", [left / width for left in lefts]),
-        _floats(b"image/object/bbox/ymax", [bottom / height for bottom in bottoms]),
-        _floats(b"image/object/bbox/ymin", [top / height for top in tops]),
-        _ints(b"image/object/class/label", b"".join(map(_varint, ids))),
-        _bytes(b"image/object/class/text", b"".join(map(_item, labels))),
-        _ints(b"image/object/is_crowd", bytes(len(ids))),
+        b"".join(chain((_after_name(height),), *zip(_before_floats(count), shares, strict=True))),
+        _objects(tuple(labels), tuple(ids)),
         _bytes(b"image/source_id", _item(b"%d" % number)),
-        _ints(b"image/width", _varint(width)),
+        _after_number(width),
     ]  # fmt: skip
     return b"".join((b"\n", _varint(sum(map(len, pieces))), *pieces))
 
@@ -59,16 +54,52 @@ def framed(record: bytes) -> bytes:
     return b"".join((length, _masked_crc(length), record, _masked_crc(record)))
 
 
+@lru_cache(4096)
+def _after_name(height: int) -> bytes:
+    return _bytes(b"image/format", b"\n\x04jpeg") + _ints(b"image/height", _varint(height))
+
+
+@lru_cache(4096)
+def _objects(labels: tuple[bytes, ...], ids: tuple[int, ...]) -> bytes:
+    return b"".join((
+        _ints(b"image/object/class/label", b"".join(map(_varint, ids))),
+        _bytes(b"image/object/class/text", b"".join(map(_item, labels))),
+        _ints(b"image/object/is_crowd", bytes(len(ids))),
+    ))  # fmt: skip
+
+
+@lru_cache(4096)
+def _after_number(width: int) -> bytes:
+    return _ints(b"image/width", _varint(width))
+
+
+_FLOAT_NAMES = (
+    b"image/object/area", b"image/object/bbox/xmax", b"image/object/bbox/xmin", b"image/object/bbox/ymax",
+    b"image/object/bbox/ymin",
+)  # fmt: skip
+
+
+def _shares(corners: Sequence[Corners], width: int, height: int) -> list[bytes]:
+    """The packed numbers of each of the features above."""
+    values = [(right - left) * (bottom - top) for left, top, right, bottom in corners]
+    values += [right / width for _, _, right, _ in corners]
+    values += [left / width for left, _, _, _ in corners]
+    values += [bottom / height for _, _, _, bottom in corners]
+    values += [top / height for _, top, _, _ in corners]
+    packed = struct.pack(f"<{len(values)}f", *values)
+    each = 4 * len(corners)
+    return [packed[each * place : each * (place + 1)] for place in range(len(_FLOAT_NAMES))]
+
+
+@lru_cache(4096)
+def _before_floats(count: int) -> list[bytes]:
+    """What stands before the packed numbers of each of the features above."""
+    head = b"\n" + _varint(4 * count) if count else b""
+    return [_start(name, _FLOATS, len(head) + 4 * count) + head for name in _FLOAT_NAMES]
+
+
 def _bytes(name: bytes, content: bytes) -> bytes:
     return _start(name, _BYTES, len(content)) + content
-
-
-def _floats(name: bytes, values: Sequence[float]) -> bytes:
-    if not values:
-        return _start(name, _FLOATS, 0)
-    packed = struct.pack(f"<{len(values)}f", *values)
-    start = b"\n" + _varint(len(packed))
-    return _start(name, _FLOATS, len(start) + len(packed)) + start + packed
 
 
 def _ints(name: bytes, varints: bytes) -> bytes:

@@ -1,14 +1,9 @@
 """Pictures that show the same: they must not be learned from in one part and judged by in another."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 
-from vigie.data.doctor.duplicates import alike
-from vigie.data.looks import THUMBNAIL_SIDE
+from vigie.data.likeness import Compare
 from vigie.data.source import CheckedSet
 from vigie.data.split import in_order_of_appearance
 from vigie.data.workers import Workers
@@ -33,7 +28,7 @@ def groups_of(checked: CheckedSet, workers: Workers) -> npt.NDArray[np.intp]:
         return number
 
     different = np.sort(first)
-    compare = _Compare(checked.looks, checked.bits[different], different)
+    compare = Compare(checked.looks, checked.bits[different], different)
     count = len(different)
     jobs = (range(start, min(start + _ROWS, count)) for start in range(0, count, _ROWS))
     for pairs in workers.in_order(compare, jobs, many=count >= MANY):
@@ -41,20 +36,3 @@ def groups_of(checked: CheckedSet, workers: Workers) -> npt.NDArray[np.intp]:
             one, other = sorted(map(lead, pair))
             leader[other] = one
     return in_order_of_appearance(np.array([lead(number) for number in range(len(leader))]))
-
-
-@dataclass(frozen=True, slots=True)
-class _Compare:
-    """Finds pairs of look-alikes, by their rows in the set. `rows` are those of the pictures that `bits` are of."""
-
-    looks: Path
-    bits: npt.NDArray[np.uint64]
-    rows: npt.NDArray[np.intp]
-
-    def __call__(self, job: range) -> list[tuple[int, int]]:
-        return list(self._pairs(job))
-
-    def _pairs(self, job: range) -> Iterator[tuple[int, int]]:
-        looks = np.memmap(self.looks, np.uint8, "r").reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
-        for earlier, later, _, _ in alike(self.bits, lambda some: np.asarray(looks[self.rows[some]]), job):
-            yield int(self.rows[earlier]), int(self.rows[later])

@@ -106,8 +106,6 @@ class Look:
         """By `<filename>`, else by the label file's stem. Only a file name of its own has the set listed here."""
         if likely and filename in ("", likely.rpartition("/")[2]):
             return likely
-        if "/" in filename or "\\" in filename or filename in (".", ".."):
-            return None
         folder = label[: label.rfind("/") + 1] if way.beside else ""
         return folder + filename if folder + filename in self._long_way.found.pictures else likely
 

@@ -59,11 +59,14 @@ class PlainLabels:
 
 
 def plain_labels(content: bytes) -> PlainLabels | None:
-    """None where the file is not plain, or a box has no area."""
+    """None where the file is not plain, names a picture by more than its name, or a box has no area."""
     head = _HEAD.match(content)
     if head is None:
         return None
-    filename, width, height = head.groups()
+    named, width, height = head.groups()
+    filename = "" if named is None else named.strip().decode()
+    if "/" in filename or "\\" in filename or filename in (".", ".."):
+        return None
     labels, corners = [], []
     at = head.end()
     while found := _OBJECT.match(content, at):
@@ -78,7 +81,7 @@ def plain_labels(content: bytes) -> PlainLabels | None:
     if not _END.fullmatch(content, at):
         return None
     return PlainLabels(
-        "" if filename is None else filename.strip().decode(),
+        filename,
         None if width is None else (int(width), int(height)),
         labels,
         corners,

@@ -49,10 +49,10 @@ def prepare(
         BadData, BadAnnotation, BadPicture: what is wrong with the set, up to 20 problems at once; or it is too small.
     """
     _check_asked(classes, pictures_per_shard)
-    open_set(voc)
+    found = open_set(voc)
     with Workers() as workers, scratch_folder(out) as spool:
         Thread(target=_load_scikit_learn, daemon=True).start()
-        checked = checked_set(voc, classes, spool, progress=progress, workers=workers)
+        checked = checked_set(voc, classes, spool, found=found, progress=progress, workers=workers)
         division = divide(voc, checked, classes, split, before=out, workers=workers)
         parts = division.parts
         _check_parts(voc, division, checked, classes)
@@ -66,7 +66,7 @@ def prepare(
             manifest = Manifest(
                 version=2,
                 source=voc.resolve().name,
-                source_hash=hash_with_lists(checked.source_hash, voc, split),
+                source_hash=hash_with_lists(checked.source_hash, division.lists),
                 classes=tuple(classes),
                 split=split,
                 division=division.facts,
@@ -82,7 +82,7 @@ def prepare(
 
 def _load_scikit_learn() -> None:
     """It takes a second, in which pictures can be looked at."""
-    import sklearn.model_selection  # noqa: F401
+    import vigie.data.folds  # noqa: F401
 
 
 def read_part(records: Path, part: Part) -> Iterator[Sample]:

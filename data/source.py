@@ -104,19 +104,25 @@ def _digest(path: Path) -> bytes:
 
 
 def checked_set(
-    root: Path, classes: Sequence[str], spool: Path, *, progress: bool, workers: Workers | None = None
+    root: Path,
+    classes: Sequence[str],
+    spool: Path,
+    *,
+    progress: bool,
+    found: AnnotatedSet | None = None,
+    workers: Workers | None = None,
 ) -> CheckedSet:
     """Check every label file against its picture, decode every picture once, clip the boxes, make the records.
 
     These go to files in the folder `spool`, which is the caller's. Many pictures are shared among `workers`, of which
-    there are some for this alone where none are given.
+    there are some for this alone where none are given. `found` is the set in `root` where it was listed already.
 
     Raises:
         BadData: the folder is no data set, or several kinds of things are wrong in it.
         BadAnnotation, BadPicture: one thing, or only things of that kind; up to 20 are named.
         Unavailable: a worker ended.
     """
-    found = open_set(root)
+    found = found or open_set(root)
     count = len(found.names)
     short = None
     if isinstance(found, VocFolder):

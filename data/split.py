@@ -168,9 +168,9 @@ class _Hand:
         dealt = np.zeros(len(packs), np.intp)
         if folds < 2:
             return dealt
-        from sklearn.model_selection import StratifiedGroupKFold
+        from vigie.data.folds import Folds
 
-        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=random_state)
+        splitter = Folds(folds, shuffle=True, random_state=random_state)
         pack_of = packs[self._group_of]
         with warnings.catch_warnings():
             # A rare class has fewer pictures than there are folds: `_improved` sees to it.

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from vigie.data.doctor.check import check
-from vigie.data.doctor.duplicates import MOST_TWINS, Twins, twins_of
+from vigie.data.doctor.duplicates import Twins, twins_of
 from vigie.data.doctor.findings import Finding
-from vigie.data.doctor.picture_files import Fingerprint, PictureFile, perceptual_hash
+from vigie.data.doctor.picture_files import PictureFile
+from vigie.data.likeness import MOST_TWINS
+from vigie.data.looks import Fingerprint, perceptual_hash
 from vigie.pictures import encode_jpeg
 
 
