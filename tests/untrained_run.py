@@ -58,16 +58,27 @@ def exported_bundle(untrained_run: Run) -> Bundle:
 
 @pytest.fixture(scope="session")
 def letterboxed_run(untrained_run: Run) -> Run:
-    """The same weights, for pictures that keep their aspect ratio."""
+    """The same weights, for pictures that keep their aspect ratio, and with the same anchors as if they were fitted."""
+    import yaml
+
+    from vigie.data.prepare import load_manifest
+    from vigie.fitted_anchors import FittedAnchors, what_is_asked, write_fitted
     from vigie.runs import load_run
     from vigie.training.train import TRAINED_FILE, training_key
 
     folder = untrained_run.folder.with_name("letterboxed")
     shutil.copytree(untrained_run.folder, folder)
     asked = folder / "experiment.yaml"
-    asked.write_text(asked.read_text().replace("resize: stretch", "resize: letterbox"))
+    values = yaml.safe_load(asked.read_text())
+    values["model"] |= {"resize": "letterbox", "anchors": "auto"}
+    asked.write_text(yaml.safe_dump(values))
     run = load_run(folder)
-    assert run.experiment.model.resize == "letterbox"
+    anchors = FittedAnchors(
+        anchors=untrained_run.experiment.model.grid,
+        asked=what_is_asked(run.asked),
+        pictures=load_manifest(run.records).source_hash,
+    )
+    write_fitted(run.anchors_file, anchors, "for tests")
     done = run.checkpoints / TRAINED_FILE
     done.write_text(json.dumps({**json.loads(done.read_text()), "key": training_key(run)}))
     return run

@@ -18,7 +18,7 @@ def checkpoint_detector(run: Run, *, score_threshold: float = 0.5) -> RawHeadsDe
     from vigie.training.model import newest_checkpoint, raw_model  # noqa: PLC0415
     from vigie.training.network_heads import compiled_heads  # noqa: PLC0415
 
-    experiment = run.experiment
+    experiment = run.trained_experiment
     checkpoint = newest_checkpoint(run.checkpoints)
     heads = compiled_heads(experiment, raw_model(experiment, checkpoint))
     decoding = decoder(experiment, score_threshold=score_threshold)

@@ -2,6 +2,7 @@
 
 runs/<name>/checkpoints/
     key                 what the weights here depend on; others are stale
+    anchors.yaml        where anchors were fitted: those that the weights are of use with
     ckpt-<step>.*       the last few checkpoints, with all that it takes to go on
     best/               the weights with the best mAP on validation, and best.json; these are evaluated and exported
     losses.csv          the losses of every step
@@ -24,6 +25,7 @@ from vigie.data.fit_anchors import fit_anchors
 from vigie.data.prepare import load_manifest
 from vigie.data.quiet import quiet_tensorflow
 from vigie.errors import BadRun
+from vigie.fitted_anchors import FITTED_FILE
 from vigie.runs import Run
 from vigie.training.losses import LOSSES_FILE
 from vigie.training.recording import OnStep
@@ -73,6 +75,7 @@ def train(run: Run, *, progress: bool = True, on_step: OnStep | None = None) -> 
         logger.info("already trained: run=%s steps=%d", run.name, done.steps)
         return done
     _discard_stale(folder, key)
+    _keep_anchors(run)
     quiet_tensorflow()
     from vigie.training.facts import facts_of  # noqa: PLC0415 - TensorFlow is quiet only when told before its import
     from vigie.training.loop import run_training  # noqa: PLC0415
@@ -82,8 +85,15 @@ def train(run: Run, *, progress: bool = True, on_step: OnStep | None = None) -> 
     outcome = run_training(run, facts_of(run), factors=factors, progress=progress, on_step=on_step)
     seconds = round(time.monotonic() - begin, 1)
     done = Trained(folder, key, outcome.steps, seconds, folder / LOSSES_FILE, outcome.best_step, outcome.best_map)
-    write_whole(folder / TRAINED_FILE, json.dumps(_as_json(done), indent=1))
+    if outcome.chief:
+        write_whole(folder / TRAINED_FILE, json.dumps(_as_json(done), indent=1))
     return done
+
+
+def _keep_anchors(run: Run) -> None:
+    """Those that were fitted, beside the weights, which are of no use with others."""
+    if run.fitted_anchors() is not None:
+        write_whole(run.checkpoints / FITTED_FILE, run.anchors_file.read_text(encoding="utf-8"))
 
 
 def training_key(run: Run) -> str:

@@ -63,6 +63,14 @@ class Run:
         return self.asked if fitted is None else self.asked.with_anchors(fitted.anchors)
 
     @property
+    def trained_experiment(self) -> Experiment:
+        """As `experiment`, with the anchors that the weights in `checkpoints` were trained with: the run's own follow
+        its records, which may have changed since.
+        """
+        kept = read_fitted(self.checkpoints / FITTED_FILE, self.asked) if self.asked.model.anchors == "auto" else None
+        return self.experiment if kept is None else self.asked.with_anchors(kept.anchors)
+
+    @property
     def anchors_file(self) -> Path:
         return self.folder / FITTED_FILE
 

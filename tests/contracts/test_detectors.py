@@ -180,3 +180,10 @@ def test_a_file_finds_on_a_letterboxed_picture_what_the_checkpoint_finds(
     for one, other in zip(of_checkpoint, found(letterboxing.detect([picture])[0]), strict=True):
         assert (one.label, one.score) == (other.label, pytest.approx(other.score, abs=1e-4))
         assert (one.box.left, one.box.bottom) == pytest.approx((other.box.left, other.box.bottom), abs=0.1)
+
+
+def test_anchors_that_were_fitted_are_in_the_manifest_as_numbers(
+    letterboxed_run: Run, letterboxed_bundle: Bundle
+) -> None:
+    assert letterboxed_run.asked.model.anchors == "auto"
+    assert letterboxed_bundle.manifest.anchors == letterboxed_run.experiment.model.grid
