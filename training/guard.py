@@ -1,6 +1,8 @@
 """A watch over the losses: what counts as broken down, and whose pictures were there when it happened."""
 
+import errno
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,6 +40,13 @@ def first_breakdown(rows: npt.NDArray[np.float32], max_loss: float) -> Breakdown
 
 def all_finite(variables: Sequence[tf.Variable]) -> bool:
     return all(bool(tf.reduce_all(tf.math.is_finite(one))) for one in variables if one.dtype.is_floating)
+
+
+def lacks_space(error: OSError | tf.errors.OpError) -> bool:
+    """Whether it is told that a disk is full, a quota is used up or a file may not grow."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+    return any(os.strerror(number) in error.message for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
 
 
 def some_of(pictures: Sequence[str]) -> str:

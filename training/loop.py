@@ -6,8 +6,10 @@ Imports TensorFlow; `vigie.training.train` is the door, which quietens it first.
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import tensorflow as tf
@@ -20,9 +22,9 @@ from vigie.runs import Run
 from vigie.training.best import BestSoFar, keep_best
 from vigie.training.board import Board
 from vigie.training.checkpoints import Checkpoints, NotFinite, checkpoint_steps, clear_unfinished
-from vigie.training.devices import is_chief, set_precision, strategy_of
+from vigie.training.devices import is_chief, replica_batch, set_precision, strategy_of
 from vigie.training.facts import Rollback, TrainingFacts, environment, finite_text
-from vigie.training.guard import Breakdown, all_finite, first_breakdown, some_of, undecodable
+from vigie.training.guard import Breakdown, all_finite, first_breakdown, lacks_space, some_of, undecodable
 from vigie.training.inputs import TrainingInputs
 from vigie.training.interruption import Interruption, between_steps
 from vigie.training.labelling import Labeller
@@ -44,11 +46,15 @@ _LOOP_S = 2.0  # so long may a person wait for the bar, and for the end after Ct
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`steps` were made; the weights of `best_step` have the best mAP on validation."""
+    """`steps` were made; the weights of `best_step` have the best mAP on validation.
+
+    Of several workers the `chief` writes what is kept.
+    """
 
     steps: int
     best_step: int
     best_map: float
+    chief: bool
 
 
 def run_training(
@@ -68,24 +74,38 @@ def run_training(
     experiment = run.experiment
     strategy = strategy_of(experiment.hardware)
     precision = set_precision(experiment.hardware)
+    replica_batch(experiment.training.batch, strategy)
     tf_keras.utils.set_random_seed(experiment.training.seed)
+    chief = is_chief(strategy)
     try:
-        training = _Training(run, facts, strategy, factors)
-        facts.begin(training.step, environment(strategy, precision))
-        with between_steps() as interruption:
-            outcome = training.run(interruption, progress=progress, on_step=on_step)
-        facts.end(outcome.steps)
-        return outcome
+        with TemporaryDirectory() as nowhere, between_steps() as interruption:
+            folder = run.checkpoints if chief else Path(nowhere)
+            facts = replace(facts, path=folder / facts.path.name)
+            training = _Training(run, facts, strategy, factors, folder)
+            facts.begin(training.step, environment(strategy, precision))
+            outcome = training.run(interruption, progress=progress and chief, on_step=on_step)
+            facts.end(outcome.steps)
+            return outcome
+    except (OSError, tf.errors.OpError) as error:
+        if not lacks_space(error):
+            raise
+        raise Unavailable(
+            f"{run.checkpoints}: there is no space to write into ({error}); the checkpoints are whole. Make room, then "
+            f"give the same command again: it goes on at the last of them"
+        ) from error
     finally:
         tf_keras.mixed_precision.set_global_policy("float32")  # it is the whole process's
 
 
 class _Training:
+    """All workers do the same; what they write goes to their own `folder`, and the chief's is the run's."""
+
     def __init__(
-        self, run: Run, facts: TrainingFacts, strategy: tf.distribute.Strategy, factors: Sequence[float]
+        self, run: Run, facts: TrainingFacts, strategy: tf.distribute.Strategy, factors: Sequence[float], folder: Path
     ) -> None:
         experiment = run.experiment
         self._run = run
+        self._folder = folder
         self._experiment = experiment
         self._facts = facts
         self._schedule = experiment.training
@@ -99,7 +119,7 @@ class _Training:
             factors,
             experiment.model.resize,
         )
-        clear_unfinished(run.checkpoints)
+        clear_unfinished(folder)
         with strategy.scope():
             self._network = build_network(experiment)
             if not checkpoint_steps(run.checkpoints):
@@ -123,7 +143,7 @@ class _Training:
 
     def run(self, interruption: Interruption, *, progress: bool, on_step: OnStep | None) -> Outcome:
         schedule, run = self._schedule, self._run
-        board = Board(run.checkpoints)
+        board = Board(self._folder)
         board.compared(self._experiment, name=run.name)
         with progress_bar(
             total=schedule.steps, initial=self.step, description="training", unit="step", show=progress
@@ -136,25 +156,33 @@ class _Training:
                 if broken is not None:
                     self._go_back(broken)
                 if interruption.asked is not None:
-                    self._checkpoints.save(self.step)
-                    self._facts.end(self.step)
+                    self._end_early()
                     interruption.end()
         board.close()
-        return Outcome(self.step, self._best.step, self._best.mean_ap)
+        return Outcome(self.step, self._best.step, self._best.mean_ap, chief=is_chief(self._strategy))
+
+    def _end_early(self) -> None:
+        try:
+            self._checkpoints.save(self.step)
+        except NotFinite as error:
+            logger.warning("this step is not kept, it is not finite: step=%d value=%s", self.step, error)
+        self._facts.end(self.step)
 
     def _begin_at(self, step: int) -> None:
-        folder = self._run.checkpoints
-        self._batches = iter(self._distributed(self._inputs, first_step=step))
+        folder = self._folder
+        self._batches = iter(self._distributed(first_step=step))
         self._validations = ValidationHistory(folder / VALIDATION_FILE, self._experiment.classes, resumed_at=step)
         self._recorder.begin_at(step, LossHistory(folder / LOSSES_FILE, resumed_at=step))
         self._recorder.best = str(self._best)
 
-    def _distributed(self, inputs: TrainingInputs, *, first_step: int = 0) -> Any:
+    def _distributed(self, *, first_step: int) -> Any:
+        """The batches, each replica's share of them where there are several."""
         labeller = Labeller(self._experiment.model, self._experiment.assignment)
-        batches = inputs.batches(labeller, first_step=first_step)
         if self._strategy.num_replicas_in_sync == 1:
-            return batches
-        return self._strategy.experimental_distribute_dataset(batches)
+            return self._inputs.batches(labeller, first_step=first_step)
+        return self._strategy.distribute_datasets_from_function(
+            lambda context: self._inputs.batches(labeller, first_step=first_step, context=context)
+        )
 
     def _make_steps(self) -> Breakdown | None:
         begin = self.step
@@ -220,7 +248,7 @@ class _Training:
             losses = self._validation.losses()
             mean_ap = evaluation.coco["mAP"]
             if self._best.judge(step, nan if mean_ap is None else mean_ap):
-                keep_best(self._run.checkpoints, tf.train.Checkpoint(model=self._network), step, evaluation)
+                keep_best(self._folder, tf.train.Checkpoint(model=self._network), step, evaluation)
         ap50 = {label: found.ap50 for label, found in evaluation.per_class.items()}
         self._validations.append(step, evaluation.coco, [float(value) for value in losses], ap50)
         self._board.validated(

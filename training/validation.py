@@ -1,8 +1,8 @@
 """A look at the validation part with the network as it is, in the middle of its training."""
 
-from collections.abc import Iterator
 from itertools import islice
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,6 @@ from vigie.training.labelling import Labeller
 from vigie.training.model import inference_model
 from vigie.training.network_heads import compiled_heads
 from vigie.training.objective import Objective
-from vigie.training.step import Batch
 
 _BATCH = 8
 
@@ -36,7 +35,7 @@ class Validation:
         self._network = network
         self._objective = Objective(self._experiment)
         self._detector = live_detector(self._experiment, network)
-        self._pictures = load_manifest(run.records).parts["validation"].pictures
+        self._batches = _plain_batches(self._experiment, run.records)
         self.shown = tuple(islice(read_part(run.records, "validation"), SHOWN_PICTURES))
         """The first pictures, in the order of the evaluation."""
 
@@ -61,28 +60,28 @@ class Validation:
 
         What lacks to the last batch is filled up with pictures that were there before.
         """
-        mean: npt.NDArray[np.float32] = np.mean([self._losses(*batch).numpy() for batch in self._batches()], axis=0)
+        mean: npt.NDArray[np.float32] = np.mean([self._losses(*batch).numpy() for batch in self._batches], axis=0)
         return mean
-
-    def _batches(self) -> Iterator[Batch]:
-        experiment = self._experiment
-        batch = min(_BATCH, self._pictures)
-        inputs = TrainingInputs(
-            part_files(self._records, "validation"),
-            batch,
-            experiment.training.seed,
-            Augmentation(flip=0, scale=0),
-            Balance(),
-            (),
-            experiment.model.resize,
-        )
-        labeller = Labeller(experiment.model, experiment.assignment)
-        batches: Iterator[Batch] = iter(inputs.batches(labeller).take(ceil(self._pictures / batch)))
-        return batches
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def _losses(self, images: tf.Tensor, labels: dict[str, tf.Tensor]) -> tf.Tensor:
         return tf.stack(self._objective(self._network(images, training=False), labels))
+
+
+def _plain_batches(experiment: Experiment, records: Path) -> tf.data.Dataset:
+    """The same batches each time they are gone through."""
+    pictures = load_manifest(records).parts["validation"].pictures
+    batch = min(_BATCH, pictures)
+    inputs = TrainingInputs(
+        part_files(records, "validation"),
+        batch,
+        experiment.training.seed,
+        Augmentation(flip=0, scale=0),
+        Balance(),
+        (),
+        experiment.model.resize,
+    )
+    return inputs.batches(Labeller(experiment.model, experiment.assignment)).take(ceil(pictures / batch))
 
 
 def live_detector(experiment: Experiment, network: tf_keras.Model) -> RawHeadsDetector:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from vigie.errors import BadRun
+from vigie.errors import BadRun, Unavailable
 from vigie.runs import Run
 from vigie.training.losses import read_losses
 from vigie.training.train import load_trained, train
@@ -112,6 +113,28 @@ def test_a_killed_training_goes_on_to_the_very_weights_of_one_that_was_not(
     assert any("/m/" in name or "slot" in name.lower() for name in ours)
     for name, value in ours.items():
         assert np.abs(value.astype(np.float64) - theirs[name]).max(initial=0) < 1e-4, name
+
+
+def test_without_space_for_a_checkpoint_the_training_goes_on_later_from_the_one_before(
+    tiny_run: Run, copied: CopyRun
+) -> None:
+    run = copied(tiny_run, {"training": {"steps": 4, "checkpoint_every": 2, "validate_every": 4}})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(step: int, _loss: float) -> None:
+        if step == 3:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, before[1]))
+
+    try:
+        with pytest.raises(Unavailable, match=r"cannot be written|no space"):
+            train(run, progress=False, on_step=fill)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(path.name for path in run.checkpoints.glob("*.index")) == ["ckpt-0.index", "ckpt-2.index"]
+    assert not [path for path in run.checkpoints.rglob("*") if ".saving-" in str(path)]
+    steps: list[int] = []
+    train(run, progress=False, on_step=lambda step, _loss: steps.append(step))
+    assert steps == [3, 4]
 
 
 def test_ctrl_c_saves_the_step_that_was_made_and_the_same_command_goes_on(tiny_run: Run, copied: CopyRun) -> None:
