@@ -1,24 +1,22 @@
 """Figures and tables for notebooks and reports. Figures stand alone: pyplot keeps none of them.
 
-Those of an evaluation are in `vigie.training.figures`, and all of them are reached from here.
+Those of a training and of an evaluation are in `vigie.training.figures`; all of them are reached from here.
 """
 
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from vigie.data.parts import Sample
 from vigie.domain import Detection
 from vigie.drawing import draw
-from vigie.runs import Run
 from vigie.training.evaluation import Evaluation
 from vigie.training.figures.bars import by_slice, comparison, error_kinds, intervals
 from vigie.training.figures.curves import calibration, f1_curves, precision_recall
+from vigie.training.figures.learning import loss_curve, validation_curve
 from vigie.training.figures.matrix import confusion
-from vigie.training.figures.style import BLUE, GREEN, INK, ORANGE, SMALL, dress, named
-from vigie.training.losses import LOSSES_FILE, read_losses
+from vigie.training.figures.style import INK, SMALL, named
 
 __all__ = [
     "by_slice",
@@ -32,10 +30,8 @@ __all__ = [
     "loss_curve",
     "per_class",
     "precision_recall",
+    "validation_curve",
 ]
-
-_LOSSES = {"total": BLUE, "class": ORANGE, "box": GREEN}
-_SMOOTHED_STEPS = 20
 
 
 def per_class(evaluation: Evaluation) -> pd.DataFrame:
@@ -45,26 +41,6 @@ def per_class(evaluation: Evaluation) -> pd.DataFrame:
     rows["mean"] = (evaluation.coco["mAP"], evaluation.coco["mAP50"], total)
     table = pd.DataFrame.from_dict(rows, orient="index", columns=["AP", "AP50", "count"])
     return table.astype({"AP": float, "AP50": float}).rename_axis("label")
-
-
-def loss_curve(run: Run) -> Figure:
-    """Total, class and box loss of every step, each with its running mean.
-
-    Raises:
-        BadRun: the run has no losses yet.
-    """
-    losses = read_losses(run.checkpoints / LOSSES_FILE)
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    for name, colour in _LOSSES.items():
-        axes.plot(losses["step"], losses[name], color=colour, linewidth=0.8, alpha=0.25)
-        smooth = losses[name].rolling(_SMOOTHED_STEPS, min_periods=1).mean()
-        axes.plot(losses["step"], smooth, color=colour, linewidth=2, label=f"{name}   {smooth.iloc[-1]:.3f}")
-    axes.set(xlabel="step", ylabel="loss", xlim=(0, max(int(losses["step"].max()), 1)))
-    axes.set_ylim(0, 1.05 * float(np.nanpercentile(losses["total"], 99)) or 1)
-    dress(axes, f"Losses of {run.name}, and their mean over {_SMOOTHED_STEPS} steps")
-    axes.legend(frameon=False, labelcolor=INK)
-    return figure
 
 
 def gallery(

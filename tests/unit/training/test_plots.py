@@ -16,6 +16,13 @@ def test_losses_are_drawn_with_their_running_means(trained_run: Run) -> None:
     assert {len(line.get_xdata()) for line in axes.lines} == {20}
 
 
+def test_validations_are_drawn_with_the_best_one_marked(trained_run: Run) -> None:
+    (axes,) = plots.validation_curve(trained_run).axes
+    drawn = {text.get_text() for text in axes.get_legend().get_texts()}
+    assert drawn == {"mAP", "mAP50", *(f"AP50 of {label}" for label in trained_run.experiment.classes)}
+    assert [text.get_text().split()[0] for text in axes.texts] == ["best"]
+
+
 def test_a_run_without_losses_has_no_curve(tiny_run: Run) -> None:
     with pytest.raises(BadRun, match=r"losses\.csv: holds no losses"):
         plots.loss_curve(tiny_run)
