@@ -39,7 +39,7 @@ class Optimizer(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         parts = network_parts(network)
         for part in schedule.frozen:
             parts[part].trainable = False
-        learning = _learning(network)
+        learning = [layers for part, layers in _seen(network).items() if part not in schedule.frozen]
         rates = {
             variable.ref(): schedule.rates.get(name, 1.0)
             for name, part in parts.items()
@@ -178,21 +178,15 @@ def _curve(schedule: Schedule) -> Any:
     return lr_schedule.LinearWarmup(cosine, steps, schedule.learning_rate * WARMUP_START) if steps else cosine
 
 
-def _learning(network: tf_keras.Model) -> list[tf_keras.Model]:
+def _seen(network: tf_keras.Model) -> dict[NetworkPart, tf_keras.Model]:
     """The parts, the backbone as far as the pyramid looks at it, which may be built of fewer levels."""
     highest = max(int(level) for level in network.decoder.output_specs)
-    seen = [output for level, output in network.backbone.output.items() if int(level) <= highest]
-    return [tf_keras.Model(network.backbone.inputs, seen), network.decoder, network.head]
+    read = [output for level, output in network.backbone.output.items() if int(level) <= highest]
+    return {**network_parts(network), "backbone": tf_keras.Model(network.backbone.inputs, read)}
 
 
-def _statistics(layers: Sequence[tf_keras.layers.Layer]) -> list[tf.Variable]:
-    return [
-        variable
-        for layer in layers
-        if layer.trainable
-        for variable in layer.non_trainable_variables
-        if variable.dtype.is_floating
-    ]
+def _statistics(layers: Sequence[tf_keras.Model]) -> list[tf.Variable]:
+    return [variable for layer in layers for variable in layer.non_trainable_variables if variable.dtype.is_floating]
 
 
 def _copy(variable: tf.Variable, strategy: tf.distribute.Strategy) -> tf.Variable:

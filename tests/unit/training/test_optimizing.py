@@ -99,7 +99,10 @@ def test_frozen_parts_keep_weights_and_statistics() -> None:
     optimizer.apply(gradients_of(network, optimizer))
     statistics = {"head_norm/moving_mean:0", "head_norm/moving_variance:0"}
     assert moved(before, values_of(network)) == {variable.name for variable in optimizer.variables} | statistics
-    assert not {variable.name for variable in network.backbone.variables} & {v.name for v in optimizer.variables}
+    names = {variable.name for variable in optimizer.variables}
+    assert not names & {variable.name for variable in network.backbone.variables}
+    averages = tf.train.TrackableView(optimizer).children(optimizer)["_averages"]
+    assert {average.name.removeprefix("average/") for average in averages} == names | statistics
 
 
 def test_gradients_are_clipped_by_the_norm_of_all() -> None:
