@@ -43,10 +43,10 @@ def make(request: pytest.FixtureRequest) -> Make:
     return maker(request, runtime, letterboxed=bool(resize))
 
 
-@pytest.fixture(params=RUNTIMES)
-def letterboxing(request: pytest.FixtureRequest) -> Detector:
-    """Finds much."""
-    return maker(request, request.param, letterboxed=True)(0.3)
+@pytest.fixture(scope="session")
+def letterboxing(request: pytest.FixtureRequest) -> dict[str, Detector]:
+    """One of each runtime; they find much."""
+    return {name: maker(request, name, letterboxed=True)(0.3) for name in RUNTIMES}
 
 
 @pytest.fixture(scope="session")
@@ -148,16 +148,18 @@ def test_a_picture_twice_as_large_has_boxes_twice_as_large(detector: Detector) -
         assert (two.box.left, two.box.bottom) == pytest.approx((one.box.left * 2, one.box.bottom * 2), abs=0.05)
 
 
+@pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize(("width", "height"), [(96, 32), (32, 64)], ids=["wide", "tall"])
 def test_a_letterboxed_picture_has_the_boxes_that_it_has_with_the_grey_put_around_it_by_hand(
-    letterboxing: Detector, width: int, height: int
+    letterboxing: dict[str, Detector], runtime: str, width: int, height: int
 ) -> None:
+    detector = letterboxing[runtime]
     pixels = random_scene(7, width, height, max_faces=2)[0]
     whole = np.full((64, 96, 3), GREY, np.uint8)  # the model's own size: both reach it without resizing
     left, top = (96 - width) // 2, (64 - height) // 2
     whole[top : top + height, left : left + width] = pixels
-    by_hand = found(letterboxing.detect([Picture.from_pixels(whole)])[0])
-    boxes = {detection.score: detection for detection in found(letterboxing.detect([Picture.from_pixels(pixels)])[0])}
+    by_hand = found(detector.detect([Picture.from_pixels(whole)])[0])
+    boxes = {detection.score: detection for detection in found(detector.detect([Picture.from_pixels(pixels)])[0])}
     # What reaches onto the grey is clipped, so of two that overlap another one may stay.
     inside = [one for one in by_hand if left <= one.box.left and one.box.right <= left + width
               and top <= one.box.top and one.box.bottom <= top + height]  # fmt: skip
@@ -171,15 +173,15 @@ def test_a_letterboxed_picture_has_the_boxes_that_it_has_with_the_grey_put_aroun
 
 @pytest.mark.parametrize(("width", "height"), [(320, 80), (60, 200)], ids=["wide", "tall"])
 def test_a_file_finds_on_a_letterboxed_picture_what_the_checkpoint_finds(
-    request: pytest.FixtureRequest, letterboxing: Detector, width: int, height: int
+    letterboxing: dict[str, Detector], width: int, height: int
 ) -> None:
     picture = cartoon(3, width, height)
-    checkpoint = maker(request, "checkpoint", letterboxed=True)(0.3)
-    of_checkpoint = found(checkpoint.detect([picture])[0])
+    of_checkpoint, *of_files = (found(letterboxing[runtime].detect([picture])[0]) for runtime in RUNTIMES)
     assert of_checkpoint
-    for one, other in zip(of_checkpoint, found(letterboxing.detect([picture])[0]), strict=True):
-        assert (one.label, one.score) == (other.label, pytest.approx(other.score, abs=1e-4))
-        assert (one.box.left, one.box.bottom) == pytest.approx((other.box.left, other.box.bottom), abs=0.1)
+    for of_file in of_files:
+        for one, other in zip(of_checkpoint, of_file, strict=True):
+            assert (one.label, one.score) == (other.label, pytest.approx(other.score, abs=1e-4))
+            assert (one.box.left, one.box.bottom) == pytest.approx((other.box.left, other.box.bottom), abs=0.1)
 
 
 def test_anchors_that_were_fitted_are_in_the_manifest_as_numbers(
