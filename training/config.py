@@ -1,15 +1,12 @@
-"""An experiment in the words of Model Garden: SSD MobileNet V2 FPNLite as its RetinaNet.
-
-The box code weights, 10, 10, 5, 5, are those of `ssd_mobilenet_v2_fpnlite_320x320` in the TensorFlow detection zoo.
-"""
+"""An experiment in the words of Model Garden: SSD MobileNet V2 FPNLite as its RetinaNet."""
 
 from official.vision.configs import backbones, common, decoders, retinanet
 
 from vigie.anchors import anchors_yxyx_px
 from vigie.decoding import Decoder
 from vigie.experiment import Experiment
+from vigie.training.box_geometry import BOX_CODE_WEIGHTS
 
-_BOX_CODE_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 _BATCH_NORM_MOMENTUM = 0.97  # Model Garden's .99 has not forgotten its start after a few hundred steps
 
 
@@ -21,7 +18,7 @@ def decoder(experiment: Experiment, *, score_threshold: float = 0.5) -> Decoder:
         input_width=model.input_width,
         input_height=model.input_height,
         anchors=anchors_yxyx_px(model.grid, model.input_width, model.input_height),
-        box_weights=_BOX_CODE_WEIGHTS,
+        box_weights=BOX_CODE_WEIGHTS,
         score_threshold=score_threshold,
         resize=model.resize,
     )
@@ -50,7 +47,7 @@ def task_config(experiment: Experiment) -> retinanet.RetinaNetTask:
                 num_convs=model.head_convs, num_filters=model.fpn_filters, use_separable_conv=True
             ),
             detection_generator=retinanet.DetectionGenerator(
-                box_coder_weights=list(_BOX_CODE_WEIGHTS), pre_nms_top_k=1000
+                box_coder_weights=list(BOX_CODE_WEIGHTS), pre_nms_top_k=1000
             ),
             norm_activation=common.NormActivation(
                 activation="relu6", use_sync_bn=False, norm_momentum=_BATCH_NORM_MOMENTUM
@@ -62,7 +59,4 @@ def task_config(experiment: Experiment) -> retinanet.RetinaNetTask:
             huber_loss_delta=loss.huber_delta,
             box_loss_weight=loss.box_weight,
         ),
-        annotation_file=None,
-        use_coco_metrics=True,
-        allow_image_summary=True,
     )

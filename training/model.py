@@ -1,5 +1,8 @@
 """The detector's network: images in, raw boxes and scores out, in the order of `vigie.anchors`."""
 
+import contextlib
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -47,7 +50,10 @@ def build_network(experiment: Experiment) -> tf_keras.Model:
 def inference_model(
     experiment: Experiment, network: tf_keras.Model, *, normalised_input: bool = False
 ) -> tf_keras.Model:
-    """A network for inference, as `raw_model` says; the two share their weights, also those that come later."""
+    """A network for inference, as `raw_model` says; the two share their weights, also those that come later.
+
+    It computes in the network's precision, and gives float32.
+    """
     spec = experiment.model
     pixels = tf_keras.Input((spec.input_height, spec.input_width, 3), dtype=tf.float32, name="pixels")
     normalised = pixels if normalised_input else (pixels - PIXEL_MEAN_RGB) / PIXEL_STD_RGB
@@ -55,8 +61,8 @@ def inference_model(
     levels = [str(level) for level in range(spec.grid.min_level, spec.grid.max_level + 1)]
     classes = len(experiment.classes) + 1
     outputs = {
-        RAW_BOXES: tf.concat([_flat(boxes[level], 4) for level in levels], axis=1, name=RAW_BOXES),
-        SCORES: tf.sigmoid(tf.concat([_flat(scores[level], classes) for level in levels], axis=1))[..., 1:],
+        RAW_BOXES: _joined([boxes[level] for level in levels], 4),
+        SCORES: tf.sigmoid(_joined([scores[level] for level in levels], classes))[..., 1:],
     }
     return tf_keras.Model(pixels, outputs, name="detector")
 
@@ -74,7 +80,8 @@ def raw_model(experiment: Experiment, weights: Path, *, normalised_input: bool =
     Raises:
         BadRun: no checkpoint there, or one of another model.
     """
-    return inference_model(experiment, _restored(experiment, weights), normalised_input=normalised_input)
+    with _single_precision():
+        return inference_model(experiment, _restored(experiment, weights), normalised_input=normalised_input)
 
 
 def newest_checkpoint(weights: Path) -> Path:
@@ -109,7 +116,18 @@ def _restored(experiment: Experiment, weights: Path) -> tf_keras.Model:
     return model
 
 
-def _flat(level: tf.Tensor, columns: int) -> tf.Tensor:
-    """B x rows x columns x (anchors a cell * `columns`) -> B x anchors x `columns`."""
-    _, rows, cells, channels = level.shape
-    return tf.reshape(level, (-1, rows * cells * channels // columns, columns))
+@contextlib.contextmanager
+def _single_precision() -> Iterator[None]:
+    """What is deployed computes in float32 whatever trained it; the policy is TensorFlow's, for all that is built."""
+    trained = tf_keras.mixed_precision.global_policy()
+    tf_keras.mixed_precision.set_global_policy("float32")
+    try:
+        yield
+    finally:
+        tf_keras.mixed_precision.set_global_policy(trained)
+
+
+def _joined(levels: Sequence[tf.Tensor], columns: int) -> tf.Tensor:
+    """B x rows x columns x (anchors a cell * `columns`) of each level -> float32 B x anchors x `columns`."""
+    flat = [tf.reshape(level, (-1, math.prod(level.shape[1:]) // columns, columns)) for level in levels]
+    return tf.cast(tf.concat(flat, axis=1), tf.float32)

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -165,6 +165,32 @@ def test_both_forms_of_input_give_the_same(trained_run: Run) -> None:
     for given in (rgb, rgb.astype(np.float32)):
         for name, expected in plain(given).items():
             assert np.abs(outputs[name] - expected).max() < 1e-4, name
+
+
+@pytest.fixture
+def _half_precision() -> Iterator[None]:
+    import tf_keras
+
+    tf_keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    yield
+    tf_keras.mixed_precision.set_global_policy("float32")
+
+
+@pytest.mark.usefixtures("_half_precision")
+def test_what_is_deployed_computes_in_float32_whatever_trained_it(trained_run: Run) -> None:
+    import tf_keras
+
+    from vigie.training.model import build_network, inference_model, raw_model
+
+    deployed = raw_model(trained_run.experiment, trained_run.checkpoints)
+    assert tf_keras.mixed_precision.global_policy().name == "mixed_bfloat16"
+    assert {layer.compute_dtype for layer in deployed.layers} == {"float32"}
+    in_training = inference_model(trained_run.experiment, build_network(trained_run.experiment))
+    assert "bfloat16" in {layer.compute_dtype for layer in in_training.layers}
+    assert {name: output.dtype.name for name, output in in_training(pixels(1)).items()} == {
+        "raw_boxes": "float32",
+        "scores": "float32",
+    }
 
 
 def test_a_batch_with_a_bad_picture_gives_what_its_pictures_give_alone(trained_run: Run) -> None:
