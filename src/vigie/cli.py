@@ -132,6 +132,7 @@ def data_check(
         classes=asked.classes if asked is not None else None,
         input_size=(model.input_width, model.input_height),
         anchors=model.anchors,
+        resize=model.resize,
     )
     if html is not None:
         write_page(report, data, folder, html)
@@ -257,20 +258,44 @@ def data_unpack(
 @app.command("train")
 def train_command(
     data: Annotated[Path, typer.Option(help="Records that `vigie data prepare` made.")],
-    out: Annotated[Path, typer.Option(help="The run to make or to go on with.")],
+    out: Annotated[Path | None, typer.Option(help="The run to make or to go on with.")] = None,
     experiment: ExperimentFile = DEMO,
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the experiment's own.")] = None,
+    overfit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Only see whether it learns so many pictures by heart, in five minutes."
+        ),
+    ] = None,
 ) -> None:
     """Train a detector; an interrupted training goes on where its last checkpoint stands.
 
+    With `--overfit 10`, the first thing to run when mAP stays 0, it tells which part does not learn, and exits with 1
+    where one does not.
+
     Example: `vigie train --experiment config/experiments/facemask.yaml --data /tmp/records --out runs/first`
     """
+    if overfit is not None:
+        _overfit(data, experiment, overfit)
+        return
     from vigie.runs import open_run
     from vigie.training.train import train
 
-    run = open_run(out, experiment=experiment, records=data, steps=steps)
-    trained = train(run)
-    say({"run": out, "steps": trained.steps, "seconds": round(trained.seconds)}, as_json=False)
+    if out is None:
+        raise BadSetting("--out: names the run to make or to go on with, such as --out runs/first")
+    trained = train(open_run(out, experiment=experiment, records=data, steps=steps))
+    facts = {"run": out, "steps": trained.steps, "seconds": round(trained.seconds)}
+    say({**facts, "best step": trained.step, "its mAP on validation": trained.best_map}, as_json=False)
+
+
+def _overfit(data: Path, experiment: Path, pictures: int) -> None:
+    from vigie.experiment import load_experiment
+    from vigie.training.overfit import overfit
+
+    verdict = overfit(data, load_experiment(experiment), pictures=pictures)
+    typer.echo(verdict.as_text())
+    if not verdict.learns:
+        raise typer.Exit(1)
 
 
 @app.command("train-config")

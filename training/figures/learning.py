@@ -68,10 +68,10 @@ def validation_curve(run: Run) -> Figure:
         )
     known = found.dropna(subset=["mAP"])
     if len(known):
-        best = known.loc[known["mAP"].idxmax()]
-        axes.plot(best["step"], best["mAP"], "o", markersize=10, color=INK, fillstyle="none")
-        place = (best["step"], best["mAP"])
-        axes.annotate(f"best {best['mAP']:.3f}", place, (0, 9), textcoords="offset points", ha="right", color=INK)
+        at = int(known["mAP"].to_numpy().argmax())
+        place = (int(known["step"].iloc[at]), float(known["mAP"].iloc[at]))
+        axes.plot(*place, "o", markersize=10, color=INK, fillstyle="none")
+        axes.annotate(f"best {place[1]:.3f}", place, (0, 9), textcoords="offset points", ha="right", color=INK)
     axes.set(xlabel="step", ylabel="on validation", xlim=(0, None), ylim=(0, 1.02))
     dress(axes, f"Validations of {run.name}")
     axes.legend(frameon=False, labelcolor=INK, loc="upper left", bbox_to_anchor=(1, 1))
