@@ -107,7 +107,6 @@ def _ints(name: bytes, varints: bytes) -> bytes:
     return _start(name, _INTS, len(content)) + content
 
 
-@lru_cache(4096)
 def _start(name: bytes, kind: int, length: int) -> bytes:
     """What stands before the content of a feature: an entry of the map, its key, and the feature's kind and length."""
     feature = bytes((kind,)) + _varint(length)
@@ -119,15 +118,13 @@ def _item(content: bytes) -> bytes:
     return b"\n" + _varint(len(content)) + content  # field 1, of a length
 
 
-@lru_cache(4096)
 def _varint(value: int) -> bytes:
     """Seven bits a byte, the lowest first; the eighth says that more follow. For numbers from 0."""
-    groups = bytearray()
-    while value > 127:
-        groups.append(value & 127 | 128)
-        value >>= 7
-    groups.append(value)
-    return bytes(groups)
+    if value < 1 << 7:
+        return bytes((value,))
+    if value < 1 << 14:
+        return bytes((value & 127 | 128, value >> 7))
+    return bytes((value & 127 | 128,)) + _varint(value >> 7)
 
 
 def _masked_crc(content: bytes) -> bytes:

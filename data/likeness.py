@@ -25,9 +25,14 @@ def alike(
 
     `bits` are the perceptual hashes of all, `looks` gives the thumbnails of some: few are asked for.
     """
+    # The same memory for all blocks: to be given it anew takes as long as the comparison.
+    differing, counted = np.empty(_BLOCK * rows.stop, np.uint64), np.empty(_BLOCK * rows.stop, np.uint8)
     for start in range(rows.start, rows.stop, _BLOCK):
         stop = min(start + _BLOCK, rows.stop)
-        apart = np.bitwise_count(bits[start:stop, None] ^ bits[None, :stop])
+        shape = stop - start, stop
+        size = shape[0] * shape[1]
+        which = np.bitwise_xor(bits[start:stop, None], bits[None, :stop], out=differing[:size].reshape(shape))
+        apart = np.bitwise_count(which, out=counted[:size].reshape(shape))
         near = apart <= MAX_BITS_APART
         near[:, start:] &= np.tri(stop - start, k=-1, dtype=np.bool_)
         for row in np.flatnonzero(near.any(axis=1)).tolist():

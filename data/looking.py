@@ -110,15 +110,12 @@ class Look:
         return folder + filename if folder + filename in self._long_way.found.pictures else likely
 
     def _fits(self, labels: PlainLabels, width: int, height: int) -> bool:
-        return (
-            labels.size in (None, (width, height))
-            and width * height <= _MOST_PIXELS
-            and all(label in self._ids for label in labels.labels)
-            and all(
-                left >= 0 and top >= 0 and right <= width and bottom <= height
-                for left, top, right, bottom in labels.corners
-            )
-        )
+        if labels.size not in (None, (width, height)) or width * height > _MOST_PIXELS:
+            return False
+        for label, (left, top, right, bottom) in zip(labels.labels, labels.corners, strict=True):
+            if label not in self._ids or left < 0 or top < 0 or right > width or bottom > height:
+                return False
+        return True
 
 
 def _content(path: str) -> bytes:

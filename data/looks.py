@@ -73,7 +73,8 @@ def plain_jpeg_grey(encoded: bytes) -> Grey | None:
         grey = simplejpeg.decode_jpeg(encoded, "GRAY", False, False, _LEAST_SIDE, _LEAST_SIDE)
     except ValueError:  # a warning too
         return None
-    return np.asarray(grey[:, :, 0], np.uint8)
+    one_channel: Grey = grey[:, :, 0]
+    return one_channel
 
 
 def small_grey(encoded: bytes) -> Grey:
@@ -97,7 +98,8 @@ def small_grey(encoded: bytes) -> Grey:
 
 def thumbnail_of(grey: Grey) -> Grey:
     """32 x 32."""
-    return np.asarray(cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA), np.uint8)
+    thumbnail: Grey = cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
+    return thumbnail
 
 
 def perceptual_hashes(thumbnails: Grey) -> npt.NDArray[np.uint64]:

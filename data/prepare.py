@@ -12,6 +12,7 @@ from threading import Thread
 
 from vigie.data.atomic import scratch_folder, whole_folder
 from vigie.data.divide import Division, divide, hash_with_lists, input_hash
+from vigie.data.lists import find_lists
 from vigie.data.manifest import FILE, ClippedBox, FileFacts, Manifest, PartFacts, file_facts, load_manifest, part_files
 from vigie.data.parts import PARTS, Part, Sample
 from vigie.data.quiet import quiet_tensorflow
@@ -50,9 +51,13 @@ def prepare(
     """
     _check_asked(classes, pictures_per_shard)
     found = open_set(voc)
+    loading = Thread(target=_load_scikit_learn)  # no daemon: one that loads while Python ends may crash it
+    if find_lists(voc, split) is None:
+        loading.start()
     with Workers() as workers, scratch_folder(out) as spool:
-        Thread(target=_load_scikit_learn, daemon=True).start()
         checked = checked_set(voc, classes, spool, found=found, progress=progress, workers=workers)
+        if loading.ident is not None:
+            loading.join()
         division = divide(voc, checked, classes, split, before=out, workers=workers)
         parts = division.parts
         _check_parts(voc, division, checked, classes)
