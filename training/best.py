@@ -26,16 +26,16 @@ class BestSoFar(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
     @property
     def mean_ap(self) -> float:
         """-1 before the first validation."""
-        return float(self._mean_ap)
+        return float(self._mean_ap.numpy())
 
     @property
     def step(self) -> int:
-        return int(self._step)
+        return int(self._step.numpy())
 
     @property
     def without_better(self) -> int:
         """Validations since the best one."""
-        return int(self._without_better)
+        return int(self._without_better.numpy())
 
     def judge(self, step: int, mean_ap: float) -> bool:
         """Note a validation; whether it is better than all before."""

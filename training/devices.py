@@ -74,6 +74,20 @@ def replica_batch(batch: int, strategy: tf.distribute.Strategy) -> int:
     return batch // replicas
 
 
+def share_statistics(network: tf_keras.Model, strategy: tf.distribute.Strategy) -> None:
+    """Give batch norm's moving statistics, which are each replica's own, their mean over all replicas.
+
+    Without it workers would validate different networks, and not agree on which is the best or when to stop. All of
+    them have to call it.
+    """
+    if strategy.num_replicas_in_sync == 1:
+        return
+    with strategy.scope():
+        for variable in network.non_trainable_variables:
+            if variable.synchronization == tf.VariableSynchronization.ON_READ:
+                variable.assign(variable.read_value())
+
+
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Of several workers one writes checkpoints and reports; a worker alone is that one."""
     resolver = strategy.cluster_resolver

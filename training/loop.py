@@ -22,7 +22,7 @@ from vigie.runs import Run
 from vigie.training.best import BestSoFar, keep_best
 from vigie.training.board import Board
 from vigie.training.checkpoints import Checkpoints, NotFinite, checkpoint_steps, clear_unfinished
-from vigie.training.devices import is_chief, replica_batch, set_precision, strategy_of
+from vigie.training.devices import is_chief, replica_batch, set_precision, share_statistics, strategy_of
 from vigie.training.facts import Rollback, TrainingFacts, environment, finite_text
 from vigie.training.guard import Breakdown, all_finite, first_breakdown, lacks_space, some_of, undecodable
 from vigie.training.inputs import TrainingInputs
@@ -139,7 +139,7 @@ class _Training:
     @property
     def step(self) -> int:
         """The last one that was made."""
-        return int(self._optimizer.step)
+        return int(self._optimizer.step.numpy())
 
     def run(self, interruption: Interruption, *, progress: bool, on_step: OnStep | None) -> Outcome:
         schedule, run = self._schedule, self._run
@@ -230,6 +230,7 @@ class _Training:
         validates = last or step % (schedule.validate_every or schedule.checkpoint_every) == 0
         if not (validates or step % schedule.checkpoint_every == 0):
             return None
+        share_statistics(self._network, self._strategy)
         try:
             if not all_finite(self._network.variables):
                 return Breakdown(step, nan, weights_broken=True)
@@ -244,6 +245,7 @@ class _Training:
 
     def _validate(self, step: int) -> None:
         with self._optimizer.averaged():
+            share_statistics(self._network, self._strategy)
             evaluation = self._validation.evaluate()
             losses = self._validation.losses()
             mean_ap = evaluation.coco["mAP"]
