@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from vigie.data.atomic import whole_folder
+from vigie.data.atomic import scratch_folder, whole_folder
 from vigie.errors import BadData, Unavailable
 
 
@@ -94,3 +94,15 @@ def test_an_empty_folder_may_be_filled_and_a_file_or_strange_folder_not(tmp_path
     with pytest.raises(BadData, match=r"holds files of another kind \(no done\)"):
         fill(tmp_path / "strange")
     assert (tmp_path / "strange" / "mine").exists()
+
+
+def test_a_scratch_folder_is_gone_afterwards_and_what_a_killed_run_left_with_it(tmp_path: Path) -> None:
+    left = tmp_path / ".out.scratch-killed"
+    left.mkdir()
+    (left / "spool").touch()
+    with scratch_folder(tmp_path / "out") as one, scratch_folder(tmp_path / "out") as other:
+        assert one != other
+        assert {path.name for path in tmp_path.iterdir()} == {one.name, other.name}
+    with pytest.raises(ValueError, match="bad"), scratch_folder(tmp_path / "out"):
+        raise ValueError("bad")
+    assert list(tmp_path.iterdir()) == []

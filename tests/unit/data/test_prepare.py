@@ -252,6 +252,20 @@ def test_a_picture_that_was_cut_short_is_refused(
     assert message.endswith("get a whole copy of it")
 
 
+def test_a_jpeg_that_is_corrupt_in_the_middle_is_refused_and_nothing_is_left_behind(
+    cartoon_set: Path, tmp_path: Path
+) -> None:
+    root = shutil.copytree(cartoon_set, tmp_path / "in" / "set")
+    picture = root / "images" / "cartoon_00004.jpg"
+    content = bytearray(picture.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 160] = content[:160]
+    picture.write_bytes(content)
+    with pytest.raises(BadPicture, match=r"cartoon_00004\.jpg: cannot be decoded to its end: .*get a whole copy"):
+        prepared(root, tmp_path / "out" / "records")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_garbage_and_an_empty_file_are_no_pictures(small_set: Path, tmp_path: Path) -> None:
     first, second = sorted((small_set / "images").iterdir())[:2]
     first.write_bytes(b"garbage")
