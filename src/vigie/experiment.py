@@ -77,7 +77,7 @@ class Assignment(_Section):
     )
     positive_iou: float = Field(default=0.5, gt=0, lt=1, description="of iou: an anchor that overlaps more is positive")
     negative_iou: float = Field(default=0.5, gt=0, lt=1, description="of iou: less is background, between is ignored")
-    atss_candidates: int = Field(default=9, ge=1, description="nearest anchors a level that are looked at")
+    atss_candidates: int = Field(default=9, ge=1, description="nearest cells a level whose anchors are looked at")
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
