@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from vigie.experiment import load_experiment
+
 SMALL = """
 name: small
 classes: [with_mask, without_mask, mask_weared_incorrect]
@@ -73,6 +75,33 @@ def test_pictures_that_nobody_prepared_become_a_run_in_one_command_from_where_a_
     assert "proposed classes: the labels found on 12 pictures" in made.stderr
     assert (run / "experiment.yaml").read_text().startswith("# Proposed from the pictures")
     assert (run / "data" / "manifest.json").is_file()
+
+
+def test_a_pipeline_config_becomes_an_experiment_and_what_has_no_counterpart_is_told(tmp_path: Path) -> None:
+    config, out = tmp_path / "pipeline.config", tmp_path / "mine.yaml"
+    config.write_text(
+        'model { ssd { num_classes: 1 image_resizer { fixed_shape_resizer { height: 320 width: 320 } } '
+        'feature_extractor { type: "ssd_mobilenet_v2_fpn_keras" use_depthwise: true } '
+        'post_processing { batch_non_max_suppression { iou_threshold: 0.6 } } } } '
+        'train_config { batch_size: 4 num_steps: 9 } '
+        'train_input_reader { label_map_path: "map.pbtxt" }'
+    )  # fmt: skip
+    (tmp_path / "map.pbtxt").write_text("item { id: 1 name: 'face' }")
+    told = vigie("train-config", config, "--out", out).stdout
+    assert "batch_non_max_suppression.iou_threshold (line 1): 0.6" in told
+    assert load_experiment(out).training.steps == 9
+    assert "is there already" in vigie("train-config", config, "--out", out, code=1).stderr
+
+
+@pytest.mark.timeout(200)
+def test_whether_a_model_learns_by_heart_is_asked_for_without_a_run(tmp_path: Path) -> None:
+    experiment, records = tmp_path / "small.yaml", tmp_path / "records"
+    experiment.write_text(SMALL)
+    vigie("data", "synth", tmp_path / "faces", "--pictures", 12, "--seed", 5)
+    vigie("data", "prepare", tmp_path / "faces", "--experiment", experiment, "--out", records)
+    options = ("--experiment", experiment, "--data", records)
+    assert "--out: names the run" in vigie("train", *options, code=1).stderr
+    assert str(records) in vigie("train", *options, "--overfit", 100, code=1).stderr
 
 
 def test_an_error_that_a_person_can_mend_is_one_line_on_standard_error(tmp_path: Path) -> None:
