@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 import tf_keras
+from tensorflow.python.eager import context
 
 from vigie.errors import BadSetting
 from vigie.experiment import Hardware
@@ -20,6 +21,22 @@ logger = logging.getLogger(__name__)
 
 _CLUSTER = "TF_CONFIG"
 _EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
+
+
+def let_threads_sleep() -> bool:
+    """Let TensorFlow's threads sleep while they have nothing to do; returns whether they will.
+
+    By default they spin, waiting for work: on a few cores that takes 5 to 7 % of the processor's time from the reading
+    of pictures. It is decided when TensorFlow starts its devices, so that after that, as often in a notebook, nothing
+    changes; nor where there is a GPU.
+    """
+    started = context.context()
+    if started._context_handle is not None or tf.config.list_physical_devices("GPU"):
+        return False
+    # There is no public name for it; what else was configured stands beside it and stays.
+    started._config = started._config or tf.compat.v1.ConfigProto()
+    started._config.experimental.disable_thread_spinning = True
+    return True
 
 
 def strategy_of(hardware: Hardware) -> tf.distribute.Strategy:

@@ -22,7 +22,14 @@ from vigie.runs import Run
 from vigie.training.best import BestSoFar, keep_best
 from vigie.training.board import Board
 from vigie.training.checkpoints import Checkpoints, NotFinite, checkpoint_steps, clear_unfinished
-from vigie.training.devices import is_chief, replica_batch, set_precision, share_statistics, strategy_of
+from vigie.training.devices import (
+    is_chief,
+    let_threads_sleep,
+    replica_batch,
+    set_precision,
+    share_statistics,
+    strategy_of,
+)
 from vigie.training.facts import Rollback, TrainingFacts, environment, finite_text
 from vigie.training.guard import Breakdown, all_finite, first_breakdown, lacks_space, some_of, undecodable
 from vigie.training.inputs import TrainingInputs
@@ -72,6 +79,7 @@ def run_training(
         Unavailable: no space for a checkpoint, no memory for a batch.
     """
     experiment = run.experiment
+    let_threads_sleep()
     strategy = strategy_of(experiment.hardware)
     precision = set_precision(experiment.hardware)
     replica_batch(experiment.training.batch, strategy)

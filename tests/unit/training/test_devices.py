@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from itertools import islice
 from typing import Any
 
@@ -44,6 +46,14 @@ def test_bfloat16_computes_in_less_and_keeps_its_variables():
 def test_float16_on_a_processor_is_warned_about(caplog):
     assert set_precision(Hardware(precision="mixed_float16")) == "mixed_float16"
     assert "slow on a processor" in caplog.text
+
+
+def test_threads_sleep_only_when_told_before_tensorflow_starts() -> None:
+    tells = "import tensorflow as tf; from vigie.training.devices import let_threads_sleep as sleep; "
+    tells += "from tensorflow.python.eager import context; early = sleep(); tf.constant(1); "
+    tells += "print(early, context.context().config.experimental.disable_thread_spinning, sleep())"
+    done = subprocess.run([sys.executable, "-c", tells], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout.split() == ["True", "True", "False"]
 
 
 def test_mirrored_on_a_single_device_is_refused():
