@@ -32,7 +32,8 @@ from vigie.voc import VocFolder, corners
 logger = logging.getLogger(__name__)
 MOST_SHOWN = 20
 MANY = 512  # pictures from which on starting processes takes less time than they save
-_BATCH = 64
+_LARGEST_BATCH, _SMALLEST_BATCH = 128, 16
+_BATCHES = 16  # at least, where there are pictures enough: so that all cores end at about the same time
 _SPELT = frozenset(form for ending in PICTURE_ENDINGS for form in (ending, ending.upper()))
 
 
@@ -149,8 +150,9 @@ def checked_set(
 def _batches(found: AnnotatedSet) -> Iterator[Batch]:
     names = found.names
     of_stem = _only_of_stem(found.pictures) if isinstance(found, VocFolder) else {}
-    for start in range(0, len(names), _BATCH):
-        some = names[start : start + _BATCH]
+    size = min(_LARGEST_BATCH, max(_SMALLEST_BATCH, len(names) // _BATCHES))
+    for start in range(0, len(names), size):
+        some = names[start : start + size]
         yield Batch(start + 1, some, [of_stem.get(name.rpartition(".")[0]) for name in some])
 
 

@@ -23,6 +23,7 @@ from vigie.errors import Unavailable
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_AHEAD = 3
 _SERVE = "import sys; sys.path[:] = {path!r}; from vigie.data.serving import serve; serve()"
 
 
@@ -65,10 +66,10 @@ class Workers:
     def in_order(
         self, function: Callable[[Item], Result], items: Iterable[Item], *, many: bool = True
     ) -> Iterator[Result]:
-        """The results in the order of the items; at most two items a core are under way or waiting to be taken.
+        """The results in the order of the items; at most three items a core are under way or waiting to be taken.
 
-        `function`, items and results are pickled. Each worker has its turn, and always one item more than it works
-        at, so that it never waits for this process.
+        `function`, items and results are pickled. Each worker has its turn, and always two items more than it works
+        at, so that it need not wait for this process on a busy machine.
 
         Raises:
             Unavailable: a worker ended, for it was killed or memory ran out.
@@ -83,7 +84,8 @@ class Workers:
             worker.send(pickled)
         asked: deque[_Worker] = deque()
         try:
-            for worker, item in zip(self._processes * 2, rest, strict=False):  # the workers come first: no item is lost
+            # The workers come first: so no item is taken that none is left for.
+            for worker, item in zip(self._processes * _AHEAD, rest, strict=False):
                 worker.ask(item)
                 asked.append(worker)
             while asked:
@@ -112,7 +114,7 @@ class _Worker:
             # A thread pool in each worker would only take memory: the cores are taken.
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
         )  # fmt: skip
-        self._to_send: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # two items at most, see `in_order`
+        self._to_send: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()  # a few at most, see `in_order`
         self._writer = threading.Thread(target=self._write, daemon=True)
         self._writer.start()
 

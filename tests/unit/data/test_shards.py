@@ -113,7 +113,7 @@ def test_the_bytes_and_the_hash_do_not_depend_on_processes(
     one = written(tmp_path / "one", here)
     for module in (shards, source):
         monkeypatch.setattr(module, "MANY", 1)
-    monkeypatch.setattr(source, "_BATCH", 4)
+    monkeypatch.setattr(source, "_SMALLEST_BATCH", 4)
     there = check(cartoon_set)
     assert there.pictures == here.pictures
     assert (there.boxes == here.boxes).all()
