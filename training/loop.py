@@ -16,7 +16,7 @@ import tensorflow as tf
 import tf_keras
 
 from vigie.data.prepare import part_files
-from vigie.errors import BadData, BadRun, Unavailable
+from vigie.errors import BadData, BadRun, BadSetting, Unavailable
 from vigie.progress import progress as progress_bar
 from vigie.runs import Run
 from vigie.training.best import BestSoFar, keep_best
@@ -141,8 +141,17 @@ class _Training:
         self._validation = Validation(run, self._network)
         self._loop_steps = 1
         if self._checkpoints.restore_newest() is None:
-            self._checkpoints.save(0)  # so that there always is a way back
+            self._save_start()
         self._optimizer.rate_factor.assign(facts.rate_factor)
+
+    def _save_start(self) -> None:
+        """So that there always is a way back."""
+        try:
+            self._checkpoints.save(0)
+        except NotFinite as error:
+            raise BadSetting(
+                f"training.init: {self._schedule.init}: not all weights are finite ({error}); take another source"
+            ) from error
 
     @property
     def step(self) -> int:
@@ -167,6 +176,8 @@ class _Training:
                     self._end_early()
                     interruption.end()
         board.close()
+        if self.step < schedule.steps:
+            logger.info("ended early: step=%d, no better mAP in %d validations", self.step, schedule.patience)
         return Outcome(self.step, self._best.step, self._best.mean_ap, chief=is_chief(self._strategy))
 
     def _end_early(self) -> None:
