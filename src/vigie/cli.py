@@ -263,9 +263,7 @@ def train_command(
     steps: Annotated[int | None, typer.Option(min=1, help="Instead of the experiment's own.")] = None,
     overfit: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Only see whether it learns so many pictures by heart, in five minutes."
-        ),
+        typer.Option(min=1, help="Only see whether it learns so many pictures by heart, in five minutes."),
     ] = None,
 ) -> None:
     """Train a detector; an interrupted training goes on where its last checkpoint stands.
