@@ -24,6 +24,8 @@ SHOWN_PICTURES = 8
 _LOSSES = ("total", "class", "box")
 _FIGURE_DPI = 110
 _NOT_COMPARED = ("name", "data", "classes", "split", "hardware")
+_LOOKED_AT_FIRST = ("training.init", "training.steps", "training.learning_rate", "model.input_width", "loss.box")
+_COMPARED_METRICS = ("mAP50", "mAP")
 
 
 class Board:
@@ -75,8 +77,15 @@ class Board:
 
     def compared(self, experiment: Experiment, *, name: str) -> None:
         """Put the run beside the others under HParams, with all that its experiment chose; `name` tells it apart."""
+        chosen = hyper_parameters_of(experiment)
+        order = [*_LOOKED_AT_FIRST, *(field for field in chosen if field not in _LOOKED_AT_FIRST)]
+        metrics = [
+            hyper_parameters.Metric(f"metrics/{metric}", group=VALIDATION_FOLDER, display_name=metric)
+            for metric in _COMPARED_METRICS
+        ]
         with tf.summary.create_file_writer(str(self._folder)).as_default():
-            hyper_parameters.hparams(hyper_parameters_of(experiment), trial_id=name)
+            hyper_parameters.hparams_config([hyper_parameters.HParam(field) for field in order], metrics)
+            hyper_parameters.hparams(chosen, trial_id=name)
 
     def close(self) -> None:
         self._train.close()
@@ -89,9 +98,10 @@ class Board:
 
 
 def hyper_parameters_of(experiment: Experiment) -> dict[str, bool | int | float | str]:
-    """What was chosen, flat: `training.batch`, `model.anchors.size` ...; a list or nothing as text."""
-    return dict(_flat({name: value for name, value in experiment.model_dump(mode="json").items()
-                       if name not in _NOT_COMPARED}, ""))  # fmt: skip
+    """What was chosen, flat: `training.batch`, `model.anchors.size` ...; lists as text, nothing left out."""
+    values = experiment.model_dump(mode="json", exclude=set(_NOT_COMPARED))
+    values["training"]["init"] = experiment.training.init or "from scratch"
+    return dict(_flat(values, ""))
 
 
 def _flat(values: Mapping[str, Any], within: str) -> list[tuple[str, bool | int | float | str]]:

@@ -96,7 +96,25 @@ def test_a_run_stands_beside_others_with_what_its_experiment_chose(tmp_path: Pat
     assert started.hparams["model.anchors.aspect_ratios"].string_value == "1.0, 2.0, 0.5"
 
 
+def test_what_is_looked_at_first_stands_in_the_first_columns(tmp_path: Path, tiny_run: Run) -> None:
+    board = Board(tmp_path)
+    board.compared(tiny_run.experiment, name="tiny")
+    board.close()
+    content = events_of(tmp_path).SummaryMetadata(metadata.EXPERIMENT_TAG).plugin_data.content
+    table = metadata.parse_experiment_plugin_data(content)
+    assert [info.name for info in table.hparam_infos][:3] == [
+        "training.init",
+        "training.steps",
+        "training.learning_rate",
+    ]
+    assert {info.name for info in table.hparam_infos} == set(hyper_parameters_of(tiny_run.experiment))
+    assert [(info.name.group, info.name.tag) for info in table.metric_infos] == [
+        ("validation", "metrics/mAP50"),
+        ("validation", "metrics/mAP"),
+    ]
+
+
 def test_what_cannot_be_compared_is_left_out(tiny_run: Run) -> None:
     chosen = hyper_parameters_of(tiny_run.experiment)
     assert not [name for name in chosen if name.startswith(("name", "classes", "split", "hardware"))]
-    assert "training.init" not in chosen
+    assert chosen["training.init"] == "from scratch"
