@@ -115,7 +115,7 @@ def test_an_error_that_a_person_can_mend_is_one_line_on_standard_error(tmp_path:
 def test_a_package_that_is_not_installed_is_named_with_what_brings_it(tmp_path: Path) -> None:
     (tmp_path / "pandas.py").write_text("raise ModuleNotFoundError('pandas', name='pandas')")
     failed = subprocess.run(
-        [sys.executable, "-m", "vigie", "data", "prepare", str(tmp_path), "--out", str(tmp_path / "out")],
+        [sys.executable, "-m", "vigie", "evaluate", "models", "--data", "faces", "--out", str(tmp_path / "out")],
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
         text=True,
