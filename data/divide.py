@@ -3,9 +3,10 @@
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from vigie.experiment import Split
 
 logger = logging.getLogger(__name__)
 _MOST_SHOWN = 10
+
+Deal: TypeAlias = Callable[..., list[Part]]
+"""`vigie.data.split.draw`, here or in another process."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +59,14 @@ def hash_with_lists(hashed: str, where: Path | None) -> str:
 
 
 def divide(
-    root: Path, checked: CheckedSet, classes: Sequence[str], split: Split, *, before: Path, workers: Workers
+    root: Path,
+    checked: CheckedSet,
+    classes: Sequence[str],
+    split: Split,
+    *,
+    before: Path,
+    workers: Workers,
+    deal: Deal = draw,
 ) -> Division:
     """Groups of look-alikes stay together, unless lists or the records `before` tear them, which is told in the log.
 
@@ -71,9 +82,9 @@ def divide(
     old = _old_parts(root, before, split, names)
     if where:
         given = parts_listed(read_lists(where), names)
-        parts = _drawn_from_lists(checked.pictures, deck, split, given, old)
+        parts = _drawn_from_lists(checked.pictures, deck, split, given, old, deal)
     else:
-        parts = _drawn(checked.pictures, deck, split, old)
+        parts = _drawn(checked.pictures, deck, split, old, deal)
     torn = _torn(parts, deck)
     if torn:
         logger.warning("pictures that look alike are in different parts, figures will flatter: groups=%d such as %s",
@@ -120,16 +131,21 @@ def _old_parts(root: Path, before: Path, split: Split, names: PictureNames) -> d
     return parts_before(before, names) if same else {}
 
 
-def _drawn(pictures: Sequence[str], deck: Deck, split: Split, old: Mapping[str, Part]) -> dict[int, Part]:
+def _drawn(pictures: Sequence[str], deck: Deck, split: Split, old: Mapping[str, Part], deal: Deal) -> dict[int, Part]:
     shares: dict[Part, float] = {
         "train": 1 - split.validation - split.test, "validation": split.validation, "test": split.test,
     }  # fmt: skip
     kept = {row: old[key] for row, key in enumerate(pictures) if key in old} if old else {}
-    return dict(enumerate(draw(deck, shares, seed=split.seed, kept=kept)))
+    return dict(enumerate(deal(deck, shares, seed=split.seed, kept=kept)))
 
 
 def _drawn_from_lists(
-    pictures: Sequence[str], deck: Deck, split: Split, given: Mapping[str, Part], old: Mapping[str, Part]
+    pictures: Sequence[str],
+    deck: Deck,
+    split: Split,
+    given: Mapping[str, Part],
+    old: Mapping[str, Part],
+    deal: Deal,
 ) -> dict[int, Part]:
     parts = {row: given[key] for row, key in enumerate(pictures) if key in given}
     if "test" in given.values():
@@ -138,7 +154,7 @@ def _drawn_from_lists(
     shares: dict[Part, float] = {"train": 1 - split.test, "test": split.test}
     before = {place: old.get(pictures[row]) for place, row in enumerate(pool)}
     kept: dict[int, Part] = {place: part for place, part in before.items() if part in {"train", "test"} and part}
-    dealt = draw(deck.of(pool), shares, seed=split.seed, kept=kept)
+    dealt = deal(deck.of(pool), shares, seed=split.seed, kept=kept)
     return parts | dict(zip(pool, dealt, strict=True))
 
 

@@ -8,9 +8,9 @@ TensorFlow is loaded only when records are written or read.
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from threading import Thread
 
 from vigie.data.atomic import scratch_folder, whole_folder
+from vigie.data.dealer import Dealer
 from vigie.data.divide import Division, divide, hash_with_lists, input_hash
 from vigie.data.lists import find_lists
 from vigie.data.manifest import FILE, ClippedBox, FileFacts, Manifest, PartFacts, file_facts, load_manifest, part_files
@@ -51,14 +51,11 @@ def prepare(
     """
     _check_asked(classes, pictures_per_shard)
     found = open_set(voc)
-    loading = Thread(target=_load_scikit_learn)  # no daemon: one that loads while Python ends may crash it
-    if find_lists(voc, split) is None:
-        loading.start()
-    with Workers() as workers, scratch_folder(out) as spool:
+    with Workers() as workers, Dealer() as dealer, scratch_folder(out) as spool:
+        if find_lists(voc, split) is None:
+            dealer.start()
         checked = checked_set(voc, classes, spool, found=found, progress=progress, workers=workers)
-        if loading.ident is not None:
-            loading.join()
-        division = divide(voc, checked, classes, split, before=out, workers=workers)
+        division = divide(voc, checked, classes, split, before=out, workers=workers, deal=dealer.draw)
         parts = division.parts
         _check_parts(voc, division, checked, classes)
         key = records_key(checked.source_hash, parts, classes, pictures_per_shard)
@@ -83,11 +80,6 @@ def prepare(
             (folder / FILE).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
     _log(out, manifest)
     return manifest
-
-
-def _load_scikit_learn() -> None:
-    """It takes a second, in which pictures can be looked at."""
-    import vigie.data.folds  # noqa: F401
 
 
 def read_part(records: Path, part: Part) -> Iterator[Sample]:
