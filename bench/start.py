@@ -59,7 +59,7 @@ def experiment_of(start: str, steps: int) -> dict[str, Any]:
         "training": {
             "steps": steps,
             "batch": 8,
-            "learning_rate": 0.001,
+            "learning_rate": 0.003,
             "init": STARTS[start],
             "checkpoint_every": 100,
             "validate_every": 50,
