@@ -2,6 +2,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from faked_evaluations import Finds
 
 from vigie.data.parts import Sample
 from vigie.domain import Box, Detection, LabelledBox
@@ -12,15 +13,6 @@ from vigie.training.evaluation import Evaluation, evaluate
 
 HERE, NOWHERE = Box(10, 10, 50, 50), Box(60, 60, 90, 90)
 PICTURE = Picture.from_pixels(np.zeros((100, 100, 3), np.uint8))
-
-
-class Finds:
-    def __init__(self, labels: Sequence[str], entries: Sequence[list[Detection]]) -> None:
-        self.labels = labels
-        self._entries = iter(entries)
-
-    def detect(self, pictures: Sequence[Picture]) -> list[list[Detection]]:
-        return [next(self._entries) for _ in pictures]
 
 
 def evaluated(*entries: list[Detection], labels: Sequence[str] = ("cat",), first: int = 0) -> Evaluation:

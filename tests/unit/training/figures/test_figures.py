@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from faked_evaluations import Finds
 from matplotlib.figure import Figure
 
 from vigie.data.parts import Sample
@@ -26,15 +27,6 @@ FIGURES: tuple[Callable[[Evaluation], Figure], ...] = (
     plots.calibration,
     plots.intervals,
 )
-
-
-class Finds:
-    def __init__(self, labels: Sequence[str], entries: Sequence[list[Detection]]) -> None:
-        self.labels = labels
-        self._entries = iter(entries)
-
-    def detect(self, pictures: Sequence[Picture]) -> list[list[Detection]]:
-        return [next(self._entries) for _ in pictures]
 
 
 def evaluated(labels: Sequence[str], *, seed: int = 0, truth: bool = True, finds: bool = True) -> Evaluation:
