@@ -1,12 +1,17 @@
 """A model bundle: the folder that an export makes, and the only thing that training and the camera side share.
 
 models/<name>/<N>/
-    saved_model.pb, variables/    TF Serving's version folder
-    model_fp32.tflite             and other files that one runtime or another reads
+    saved_model.pb, variables/    TF Serving's version folder, with assets.extra/tf_serving_warmup_requests
+    model_fp32.tflite             raw heads for LiteRT, in three precisions: also _fp16, _int8
+    model_postprocess.tflite      boxes found inside, for phones and MediaPipe
+    model.onnx                    raw heads for ONNX Runtime and OpenVINO
+    gate.json                     how each file was judged beside the checkpoint
     labels.txt                    one a line, in the order of the scores
     manifest.json                 what the files are and how to use them: `Manifest`
     README.md                     the model card; no hash is kept of it, so that a person may add to it
     trial/                        pictures to try it on, where the set may be shown
+
+A file that did not pass the gate is not there.
 """
 
 import hashlib
@@ -26,6 +31,13 @@ from vigie.resizing import Resize, Triple
 MANIFEST_FILE = "manifest.json"
 LABELS_FILE = "labels.txt"
 CARD_FILE = "README.md"
+GATE_FILE = "gate.json"
+SAVED_MODEL = "saved_model.pb"
+FP32 = "model_fp32.tflite"
+FP16 = "model_fp16.tflite"
+INT8 = "model_int8.tflite"
+POSTPROCESS = "model_postprocess.tflite"
+ONNX = "model.onnx"
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Label = Annotated[str, Field(pattern=r"^\S(.*\S)?$", description="one line, no space at its ends")]
@@ -59,6 +71,18 @@ class FileEntry(_Section):
     bytes: int = Field(ge=0)
 
 
+class ThresholdFacts(_Section):
+    """How the threshold of a label was chosen on validation, with where 95 % of the resamples lie."""
+
+    threshold: Share
+    low: Share
+    high: Share
+    chosen_by: str = Field(description='"best F1", or "precision 0.90"')
+    precision: Share | None
+    recall: Share | None
+    boxes: int = Field(ge=0, description="true ones on validation")
+
+
 class ModelFacts(_Section):
     """What the maker of a bundle knows of its model; the rest of the manifest follows from the files."""
 
@@ -70,6 +94,7 @@ class ModelFacts(_Section):
     box_weights: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
     score_threshold: Share = 0.5
     thresholds: dict[str, Share] = Field(default_factory=dict, description="of single labels")
+    chosen_thresholds: dict[str, ThresholdFacts] = Field(default_factory=dict, description="why they are these")
     nms_iou: Share = 0.5
     max_detections: int = Field(default=100, ge=1)
     metrics: dict[str, dict[str, float | None]] = Field(default_factory=dict, description="of each file that runs")

@@ -1,15 +1,19 @@
 """Pictures in, detections out, one runtime a file (see ``vigie.ports.Detector``)."""
 
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vigie import adapters
-from vigie.bundle import Bundle, open_bundle
+from vigie.bundle import FP32, POSTPROCESS, SAVED_MODEL, Bundle, open_bundle
 from vigie.errors import BadBundle
 from vigie.ports import Detector
 
-RUNTIMES = {"*.tflite": "tflite", "saved_model.pb": "saved_model"}
-"""Which adapter runs which files of a bundle."""
+RUNTIMES = {"*.tflite": ("tflite",), SAVED_MODEL: ("saved_model", "tf_serving"), "*.onnx": ("onnxruntime", "openvino")}
+"""Which adapters run which files of a bundle; the first is the file's own."""
+
+FOREIGN = {".tflite": "tflite", ".cfg": "darknet", ".onnx": "onnxruntime"}
+"""Which adapter runs a model file that is in no bundle."""
 
 
 def load_detector(
@@ -20,14 +24,17 @@ def load_detector(
     threads: int = 2,
     score_threshold: float | None = None,
 ) -> Detector:
-    """Open the bundle `model` and load its default file, the `file` of that name, or the first that `runtime` runs.
+    """Open a bundle's folder and load its default file, the `file` of that name, or the first that `runtime` runs.
 
-    `score_threshold` replaces all thresholds of the bundle.
+    `model` may also be a single file of somebody else, see `vigie.foreign`. `score_threshold` replaces all thresholds
+    of the model.
 
     Raises:
-        BadBundle: the bundle is broken, or has no such file.
+        BadBundle: the model is broken, or has no such file.
         Unavailable: the runtime's library is not installed.
     """
+    if model.is_file():
+        return _foreign(model, runtime, threads, score_threshold)
     bundle = open_bundle(model, verify=False)  # the adapter verifies
     found, chosen = _file_and_runtime(bundle, file, runtime)
     options = {"model": bundle.folder, "file": found, "threads": threads, "score_threshold": score_threshold}
@@ -36,17 +43,38 @@ def load_detector(
 
 
 def runnable(bundle: Bundle) -> dict[str, str]:
-    """File -> runtime, of the files in the bundle that a runtime here can load; the default one first."""
-    files = sorted(bundle.manifest.files, key=lambda file: (file != bundle.manifest.default, file))
-    return {file: runs for file in files for pattern, runs in RUNTIMES.items() if fnmatchcase(file, pattern)}
+    """File -> its own runtime, of the files in the bundle that a runtime here can load; the default one first."""
+    return {file: runtimes_of(file)[0] for file in _model_files(bundle)}
+
+
+def runtimes_of(file: str) -> Sequence[str]:
+    """The adapters that run a file of this name, its own first; none where no runtime does."""
+    return next((runtimes for pattern, runtimes in RUNTIMES.items() if fnmatchcase(file, pattern)), ())
+
+
+def _model_files(bundle: Bundle) -> list[str]:
+    """What runs, the default one first and the one for phones last: another file of its runtime is the better one."""
+    order = {bundle.manifest.default: 0, FP32: 1, POSTPROCESS: 3}
+    files = sorted(bundle.manifest.files, key=lambda file: (order.get(file, 2), file))
+    return [file for file in files if runtimes_of(file)]
 
 
 def _file_and_runtime(bundle: Bundle, file: str | None, runtime: str | None) -> tuple[str, str]:
-    files = runnable(bundle)
-    for name, runs in files.items():
-        if file in (None, name) and runtime in (None, runs):
-            return name, runs
+    files = _model_files(bundle)
+    for name in files:
+        for runs in runtimes_of(name):
+            if file in (None, name) and runtime in (None, runs):
+                return name, runs
     raise BadBundle(
         f"{bundle.folder}: has no {file or 'file'} that {runtime or 'a runtime'} could run; "
-        f"it has {', '.join(f'{name} ({runs})' for name, runs in files.items()) or 'none'}"
+        f"it has {', '.join(f'{name} ({runtimes_of(name)[0]})' for name in files) or 'none'}"
     )
+
+
+def _foreign(model: Path, runtime: str | None, threads: int, score_threshold: float | None) -> Detector:
+    chosen = runtime or FOREIGN.get(model.suffix.lower())
+    if chosen is None:
+        raise BadBundle(f"{model}: is no bundle's folder, and of single files there are {', '.join(FOREIGN)}")
+    options = {"model": model, "threads": threads, "score_threshold": score_threshold}
+    detector: Detector = adapters.build("detector", chosen, options)
+    return detector
