@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from vigie.anchors import Boxes
 from vigie.domain import Box, Detection
-from vigie.resizing import InputSize, Placement, Resize
+from vigie.resizing import InputSize, Resize
 
 Scores: TypeAlias = npt.NDArray[np.float32]
 """N x C: probability of each class at each anchor, background left out."""
@@ -55,41 +55,62 @@ class Decoder:
         Best first. Boxes are clipped to the picture; those without an area in it are dropped.
         """
         place = self.input_size.placement(width, height)
-        found: list[Detection] = []
+        found: list[tuple[Boxes, Scores, npt.NDArray[np.int64]]] = []
         for column, label in enumerate(self.labels):
             threshold = self.thresholds.get(label, self.score_threshold)
             chosen = np.flatnonzero(scores[:, column] >= threshold)
-            if chosen.size == 0:
-                continue
             if chosen.size > self.max_candidates:
                 chosen = chosen[np.argsort(-scores[chosen, column], kind="stable")[: self.max_candidates]]
-            boxes = self._boxes(raw_boxes[chosen], self.anchors[chosen], place)
-            found += self._of_label(label, boxes, scores[chosen, column])
-        found.sort(key=lambda detection: -detection.score)
-        return found[: self.max_detections]
+            if chosen.size:
+                boxes = place.in_picture(self._boxes(raw_boxes[chosen], self.anchors[chosen]))
+                found.append((boxes, scores[chosen, column], np.full(chosen.size, column)))
+        if not found:
+            return []
+        boxes, best, classes = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return detections_of(
+            boxes, best, classes, self.labels, nms_iou=self.nms_iou, max_detections=self.max_detections
+        )
 
-    def _of_label(self, label: str, boxes: Boxes, scores: npt.NDArray[np.float32]) -> list[Detection]:
-        inside = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        boxes, scores = boxes[inside], scores[inside]
-        kept = non_maximum_suppression(boxes, scores, self.nms_iou)[: self.max_detections]
-        return [
-            Detection(label, min(float(scores[i]), 1.0), Box(*(float(edge) for edge in boxes[i][[1, 0, 3, 2]])))
-            for i in kept
-        ]
-
-    def _boxes(self, raw: Boxes, anchors: Boxes, place: Placement) -> Boxes:
-        """Top, left, bottom, right in pixels of the original picture, clipped to it."""
+    def _boxes(self, raw: Boxes, anchors: Boxes) -> Boxes:
+        """Top, left, bottom, right in pixels of the input."""
         size = anchors[:, 2:] - anchors[:, :2]
         centre = anchors[:, :2] + size / 2
         weights = np.asarray(self.box_weights, np.float32)
         centre = centre + raw[:, :2] / weights[:2] * size
         half = np.exp(np.minimum(raw[:, 2:] / weights[2:], _LARGEST_LOG_SIZE)) * size / 2
-        height, width = place.picture_height, place.picture_width
-        origin = np.array([place.top, place.left], np.float32)
-        scale = np.array([height / place.height, width / place.width], np.float32)
-        top_left = np.clip((centre - half - origin) * scale, 0, (height, width))
-        bottom_right = np.clip((centre + half - origin) * scale, 0, (height, width))
-        return np.concatenate([top_left, bottom_right], axis=1, dtype=np.float32)
+        return np.concatenate([centre - half, centre + half], axis=1, dtype=np.float32)
+
+
+def detections_of(
+    boxes: Boxes,
+    scores: npt.NDArray[np.float32],
+    classes: npt.NDArray[np.int64],
+    labels: Sequence[str | None],
+    *,
+    nms_iou: float | None,
+    max_detections: int,
+) -> list[Detection]:
+    """The best first, each class by itself thinned out by `nms_iou` where that is given.
+
+    `boxes` N x 4 (top, left, bottom, right) in pixels of the picture; those without an area are dropped.
+    `classes` are rows of `labels`; of a class without a label nothing is given.
+    """
+    real = np.flatnonzero((boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1]))
+    boxes, scores, classes = boxes[real], scores[real], classes[real]
+    found: list[Detection] = []
+    for column in np.unique(classes):
+        label = labels[column]
+        if label is None:
+            continue
+        own = np.flatnonzero(classes == column)
+        if nms_iou is not None:
+            own = own[list(non_maximum_suppression(boxes[own], scores[own], nms_iou))]
+        found += [
+            Detection(label, min(float(scores[i]), 1.0), Box(*(float(edge) for edge in boxes[i][[1, 0, 3, 2]])))
+            for i in own
+        ]
+    found.sort(key=lambda detection: -detection.score)
+    return found[:max_detections]
 
 
 def non_maximum_suppression(boxes: Boxes, scores: npt.NDArray[np.float32], iou: float) -> Sequence[int]:

@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from vigie.anchors import Boxes
+from vigie.batching import detect_in_batches
 from vigie.decoding import Decoder, Scores
 from vigie.domain import Detection
 from vigie.errors import BadBundle, BadPicture
-from vigie.pictures import Picture, Pixels
-from vigie.resizing import resized
+from vigie.pictures import Picture
 
 
 class RawHeads(Protocol):
@@ -49,35 +49,13 @@ class RawHeadsDetector:
         Raises:
             BadBundle: the model's outputs do not fit its anchors and labels, or are not finite.
         """
-        return [
-            entry
-            for start in range(0, len(pictures), self._batch)
-            for entry in self._detect_batch(pictures[start : start + self._batch])
-        ]
-
-    def _detect_batch(self, pictures: Sequence[Picture]) -> list[list[Detection] | BadPicture]:
-        inputs = [self._input(picture) for picture in pictures]
-        good = [pixels for pixels in inputs if not isinstance(pixels, BadPicture)]
-        if not good:
-            return [entry for entry in inputs if isinstance(entry, BadPicture)]
-        outputs = iter(zip(*self._run(np.stack(good)), strict=True))
-        entries: list[list[Detection] | BadPicture] = []
-        for picture, pixels in zip(pictures, inputs, strict=True):
-            if isinstance(pixels, BadPicture):
-                entries.append(pixels)
-                continue
-            raw_boxes, scores = next(outputs)
-            entries.append(self._decoder.decode(raw_boxes, scores, width=picture.width, height=picture.height))
-        return entries
-
-    def _input(self, picture: Picture) -> Pixels | BadPicture:
-        try:
-            rgb = picture.rgb()
-        except BadPicture as error:
-            return error
-        if not rgb.size:
-            return BadPicture(f"the picture has no pixels: it is {picture.width} px wide and {picture.height} px high")
-        return resized(rgb, self._decoder.input_size)
+        return detect_in_batches(
+            pictures,
+            self._decoder.input_size,
+            self._batch,
+            lambda rgb_u8: zip(*self._run(rgb_u8), strict=True),
+            lambda raw, picture: self._decoder.decode(*raw, width=picture.width, height=picture.height),
+        )
 
     def _run(self, rgb_u8: npt.NDArray[np.uint8]) -> tuple[Boxes, Scores]:
         raw_boxes, scores = self._heads(rgb_u8)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vigie.anchors import Boxes
 from vigie.pictures import Pixels
 
 Triple: TypeAlias = tuple[float, float, float]
@@ -43,6 +44,13 @@ class Placement:
     def down(self) -> float:
         """As `across`, from top to bottom; under letterbox they differ by the rounding to whole pixels alone."""
         return self.height / self.picture_height
+
+    def in_picture(self, boxes_yxyx_px: Boxes) -> Boxes:
+        """N x 4 (top, left, bottom, right) in pixels of the input -> in those of the picture, clipped to it."""
+        width, height = self.picture_width, self.picture_height
+        origin = np.array([self.top, self.left] * 2, np.float32)
+        scale = np.array([height / self.height, width / self.width] * 2, np.float32)
+        return np.clip((boxes_yxyx_px - origin) * scale, 0, np.array([height, width] * 2, np.float32))
 
 
 @dataclass(frozen=True, slots=True)
