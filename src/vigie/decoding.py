@@ -71,6 +71,11 @@ class Decoder:
             boxes, best, classes, self.labels, nms_iou=self.nms_iou, max_detections=self.max_detections
         )
 
+    def boxes_px(self, raw_boxes: Boxes) -> Boxes:
+        """All of them, N x 4 (top, left, bottom, right) in pixels of the input, clipped to it."""
+        high = np.array([self.input_height, self.input_width] * 2, np.float32)
+        return np.clip(self._boxes(raw_boxes, self.anchors), 0, high)
+
     def _boxes(self, raw: Boxes, anchors: Boxes) -> Boxes:
         """Top, left, bottom, right in pixels of the input."""
         size = anchors[:, 2:] - anchors[:, :2]

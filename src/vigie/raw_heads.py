@@ -34,13 +34,18 @@ class RawHeadsDetector:
     def labels(self) -> Sequence[str]:
         return self._decoder.labels
 
+    @property
+    def decoder(self) -> Decoder:
+        """What makes detections of `outputs`."""
+        return self._decoder
+
     def tried(self) -> Self:
         """Run once on a black picture: a model that does not fit is refused at loading, not at the first frame.
 
         Raises:
             BadBundle: as `detect`.
         """
-        self._run(np.zeros((1, self._decoder.input_height, self._decoder.input_width, 3), np.uint8))
+        self.outputs(np.zeros((1, self._decoder.input_height, self._decoder.input_width, 3), np.uint8))
         return self
 
     def detect(self, pictures: Sequence[Picture]) -> list[list[Detection] | BadPicture]:
@@ -53,11 +58,16 @@ class RawHeadsDetector:
             pictures,
             self._decoder.input_size,
             self._batch,
-            lambda rgb_u8: zip(*self._run(rgb_u8), strict=True),
+            lambda rgb_u8: zip(*self.outputs(rgb_u8), strict=True),
             lambda raw, picture: self._decoder.decode(*raw, width=picture.width, height=picture.height),
         )
 
-    def _run(self, rgb_u8: npt.NDArray[np.uint8]) -> tuple[Boxes, Scores]:
+    def outputs(self, rgb_u8: npt.NDArray[np.uint8]) -> tuple[Boxes, Scores]:
+        """What the model itself gives, see `RawHeads`.
+
+        Raises:
+            BadBundle: as `detect`.
+        """
         raw_boxes, scores = self._heads(rgb_u8)
         anchors, labels = len(self._decoder.anchors), len(self._decoder.labels)
         for name, found, columns in (("raw boxes", raw_boxes, 4), ("scores", scores, labels)):
