@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vigie.data.parts import Sample
-from vigie.domain import Box
+from vigie.domain import Box, Detection
 from vigie.errors import BadData, BadPicture
 from vigie.ports import Detector
 from vigie.progress import progress as progress_bar
@@ -123,8 +123,9 @@ def evaluate(
     input_size: InputSize | None = None,
     intervals: bool = True,
     progress: bool = True,
+    description: str = "evaluating",
 ) -> Evaluation:
-    """Run the detector on every sample, or on the first `max_pictures`, and count.
+    """Run the detector on every sample, or on the first `max_pictures`, and count. `description` stands at the bar.
 
     `input_size`, that of the model's input, lets boxes be sliced by their size there. Without `intervals` the
     bootstrap, which takes seconds, is left out.
@@ -139,13 +140,27 @@ def evaluate(
         total = max_pictures if total is None else min(total, max_pictures)
     results: list[PictureResult] = []
     facts: list[tuple[str, Size]] = []
-    with progress_bar(total=total, description="evaluating", unit="picture", show=progress) as bar:
+    with progress_bar(total=total, description=description, unit="picture", show=progress) as bar:
         for batch in _batches(chosen):
             results += _detect(detector, batch, labels)
             facts += [(sample.filename, (sample.picture.width, sample.picture.height)) for sample in batch]
             bar.update(len(batch))
     if not results:
         raise BadData("there is no picture to evaluate on; prepare a set with pictures in this part")
+    return _evaluation(results, facts, labels, input_size, intervals=intervals)
+
+
+def evaluate_found(
+    found: Sequence[Sequence[Detection]],
+    pictures: Sequence[EvaluatedPicture],
+    *,
+    labels: Sequence[str],
+    input_size: InputSize | None = None,
+    intervals: bool = True,
+) -> Evaluation:
+    """As `evaluate`, of what another detector found on the pictures of an evaluation, one entry a picture."""
+    results = [PictureResult(picture.result.truth, one) for picture, one in zip(pictures, found, strict=True)]
+    facts = [(picture.filename, picture.size) for picture in pictures]
     return _evaluation(results, facts, labels, input_size, intervals=intervals)
 
 
