@@ -7,7 +7,7 @@ Box coding after Ren et al. 2015 (arXiv:1506.01497), with Model Garden's weights
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import cv2
 import numpy as np
@@ -20,8 +20,11 @@ from vigie.resizing import InputSize, Resize
 Scores: TypeAlias = npt.NDArray[np.float32]
 """N x C: probability of each class at each anchor, background left out."""
 
-# exp() of a larger raw size would overflow; Model Garden's BBOX_XFORM_CLIP.
-_LARGEST_LOG_SIZE = math.log(1000 / 16)
+LARGEST_LOG_SIZE = math.log(1000 / 16)
+"""exp() of a larger raw size would overflow; Model Garden's BBOX_XFORM_CLIP."""
+
+BoxCoding: TypeAlias = Literal["centre_size", "corners"]
+"""After Ren et al., or offsets of the corners in sizes of the anchor, which know no weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Decoder:
         centre = anchors[:, :2] + size / 2
         weights = np.asarray(self.box_weights, np.float32)
         centre = centre + raw[:, :2] / weights[:2] * size
-        half = np.exp(np.minimum(raw[:, 2:] / weights[2:], _LARGEST_LOG_SIZE)) * size / 2
+        half = np.exp(np.minimum(raw[:, 2:] / weights[2:], LARGEST_LOG_SIZE)) * size / 2
         return np.concatenate([centre - half, centre + half], axis=1, dtype=np.float32)
 
 
