@@ -76,6 +76,14 @@ def paired_difference(
     return _intervals(measured, drawn)
 
 
+def draws(pictures: int, resamples: int, *, seed: int = _SEED, at_once: int = _CHUNK) -> Iterator[Floats]:
+    """How often each picture is drawn: `rows x pictures`, the same for the same seed; `at_once` rows at most."""
+    rng = np.random.default_rng(seed)
+    for first in range(0, resamples, at_once):
+        rows = min(at_once, resamples - first)
+        yield rng.multinomial(pictures, np.full(pictures, 1 / pictures), size=rows).astype(np.float64)
+
+
 def weighted_average_precision(matches: LabelMatches, weights: Floats) -> Floats:
     """COCO's average precision where each picture counts as often as its weight says: `rows x IOU_THRESHOLDS`.
 
@@ -110,15 +118,7 @@ def _interpolated(of_detection: Floats, shown: Floats, right_ones: Ints, count: 
 
 
 def _resampled(matches: Sequence[LabelMatches], pictures: int, resamples: int, seed: int) -> Floats:
-    return np.concatenate([_measure(matches, weights) for weights in _draws(pictures, resamples, seed)])
-
-
-def _draws(pictures: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """How often each picture is drawn: `rows x pictures`, the same for the same seed."""
-    rng = np.random.default_rng(seed)
-    for first in range(0, resamples, _CHUNK):
-        rows = min(_CHUNK, resamples - first)
-        yield rng.multinomial(pictures, np.full(pictures, 1 / pictures), size=rows).astype(np.float64)
+    return np.concatenate([_measure(matches, weights) for weights in draws(pictures, resamples, seed=seed)])
 
 
 def _measure(matches: Sequence[LabelMatches], weights: Floats) -> Floats:
