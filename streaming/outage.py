@@ -1,11 +1,11 @@
-"""Waiting until the bus is back."""
+"""Waiting until the bus, or the server that runs the model, is back."""
 
 import logging
 from collections.abc import Callable
 from threading import Event
 from typing import TypeVar
 
-from vigie.errors import BusUnavailable
+from vigie.errors import BusUnavailable, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -16,24 +16,26 @@ _Value = TypeVar("_Value")
 
 
 class Stopped(Exception):
-    """We were asked to end while the bus was away."""
+    """We were asked to end while it was away."""
 
 
 def outlast(action: Callable[[], _Value], *, stop: Event, what: str) -> _Value:
-    """Do `action` again until the bus takes it, with growing pauses.
+    """Do `action` again until it succeeds, with growing pauses, while the bus or the model server is away.
 
     Raises:
         Stopped: `stop` was set before it succeeded.
     """
     pause_s = FIRST_PAUSE_S
+    away = ""
     while True:
         try:
             value = action()
-        except BusUnavailable as error:
-            logger.warning("%s waits for the bus, next try in %.1f s: %s", what, pause_s, error)
+        except (BusUnavailable, Unavailable) as error:
+            away = "bus" if isinstance(error, BusUnavailable) else "model server"
+            logger.warning("%s waits for the %s, next try in %.1f s: %s", what, away, pause_s, error)
         else:
-            if pause_s > FIRST_PAUSE_S:
-                logger.info("%s goes on: the bus is back", what)
+            if away:
+                logger.info("%s goes on: the %s is back", what, away)
             return value
         if stop.wait(pause_s):
             raise Stopped

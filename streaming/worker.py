@@ -52,7 +52,8 @@ def work(
 ) -> Worked:
     """Look at frames until `stop` is set. What is committed has its results on the bus; a crash repeats frames.
 
-    While the bus is away nothing is committed and nothing dead-lettered. `ready` is called when it has joined.
+    While the bus or the model's server is away nothing is committed and nothing dead-lettered. `ready` is called when
+    it has joined.
 
     Raises:
         BusUnavailable: the bus cannot be reached at the start.
@@ -68,7 +69,9 @@ def work(
             records = outlast(lambda: consumer.poll(poll_timeout_s, batch), stop=stop, what="worker")
             if not records:
                 continue
-            messages = decide(records, detector, topics=topics, model=model, polled_at=datetime.now(UTC))
+            decision = partial(decide, records, detector, topics=topics, model=model, polled_at=datetime.now(UTC))
+            # A model on a server may be away like the bus: then no frame is to blame.
+            messages = outlast(decision, stop=stop, what="worker")
             with report.sending():
                 outlast(partial(_send, bus, messages), stop=stop, what="worker")
             # After the results are acknowledged: a crash repeats a frame, never loses one.
@@ -76,7 +79,7 @@ def work(
             counts.dead_letters += (dead := sum(message.topic == topics.dead_letters for message in messages))
             counts.frames += len(records) - dead
     except Stopped:
-        logger.warning("worker ends while the bus is away; its last frames come again")
+        logger.warning("worker ends during an outage; its last frames come again")
     finally:
         consumer.close()
     logger.info("worker ends: frames=%d dead_letters=%d", counts.frames, counts.dead_letters)
