@@ -47,6 +47,7 @@ class Decoder:
     max_detections: int = 100
     max_candidates: int = 1000
     resize: Resize = "stretch"
+    coding: BoxCoding = "centre_size"
 
     @property
     def input_size(self) -> InputSize:
@@ -82,6 +83,8 @@ class Decoder:
     def _boxes(self, raw: Boxes, anchors: Boxes) -> Boxes:
         """Top, left, bottom, right in pixels of the input."""
         size = anchors[:, 2:] - anchors[:, :2]
+        if self.coding == "corners":
+            return np.asarray(anchors + raw * np.tile(size, 2), np.float32)
         centre = anchors[:, :2] + size / 2
         weights = np.asarray(self.box_weights, np.float32)
         centre = centre + raw[:, :2] / weights[:2] * size
