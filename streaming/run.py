@@ -117,7 +117,12 @@ def run_worker(
     with supervised(marker) as ready, stopped_by_signals(stop.set):
         bundle = chosen_bundle(settings.models, model=model, name=name)
         knobs = settings.worker
-        detector = load_detector(bundle.folder, runtime=knobs.runtime, threads=knobs.threads)
+        detector = load_detector(
+            bundle.folder,
+            runtime=knobs.runtime,
+            threads=knobs.threads,
+            runtime_options=knobs.options(knobs.runtime),
+        )
         target = open_bus(settings.bus, bus)
         with closing_bus(target):
             return work(

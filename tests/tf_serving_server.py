@@ -155,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answered(lambda: self._predicted(body, fault), fault)
 
-    def _answered(self, make: Callable[[], str], fault: Fault = Fault()) -> None:  # noqa: B008 - frozen
+    def _answered(self, make: Callable[[], str], fault: Fault = Fault()) -> None:
         self.server.serving.asked.append(self.path)
         try:
             self._send(200, make().encode(), fault)
@@ -208,7 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
             outputs = fault.change(dict(outputs))
         return json.dumps({"outputs": {key: _plain(one) for key, one in outputs.items()}}, indent=1)
 
-    def _send(self, status: int, content: bytes, fault: Fault = Fault()) -> None:  # noqa: B008
+    def _send(self, status: int, content: bytes, fault: Fault = Fault()) -> None:
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))

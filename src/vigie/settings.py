@@ -67,11 +67,26 @@ class IngestSettings(_Section):
     max_lag: Annotated[int, Field(ge=1)] = 500
 
 
+class TfServing(_Section):
+    """See `vigie.detectors.tf_serving.Options`."""
+
+    url: str = "http://127.0.0.1:8501"
+    start_timeout_s: Annotated[float, Field(gt=0)] = 20.0
+    timeout_s: Annotated[float, Field(gt=0)] = 5.0
+    total_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+
+
 class WorkerSettings(_Section):
     runtime: str = "tflite"
     threads: Annotated[int, Field(ge=1)] = 2
     batch: Annotated[int, Field(ge=1)] = 4
     poll_timeout_s: Annotated[float, Field(gt=0)] = 0.5
+    tf_serving: TfServing = TfServing()
+
+    def options(self, runtime: str | None) -> dict[str, Any]:
+        """For `load_detector`, of the runtime that was chosen; none for one that has no section here."""
+        section = getattr(self, runtime or "", None)
+        return section.model_dump() if isinstance(section, _Section) else {}
 
 
 class WebSettings(_Section):

@@ -1,8 +1,9 @@
 """Pictures in, detections out, one runtime a file (see ``vigie.ports.Detector``)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from vigie import adapters
 from vigie.bundle import FP32, POSTPROCESS, SAVED_MODEL, Bundle, open_bundle
@@ -15,6 +16,8 @@ RUNTIMES = {"*.tflite": ("tflite",), SAVED_MODEL: ("saved_model", "tf_serving"),
 FOREIGN = {".tflite": "tflite", ".cfg": "darknet", ".onnx": "onnxruntime"}
 """Which adapter runs a model file that is in no bundle."""
 
+NO_OPTIONS: Mapping[str, Any] = {}
+
 
 def load_detector(
     model: Path,
@@ -23,11 +26,12 @@ def load_detector(
     file: str | None = None,
     threads: int = 2,
     score_threshold: float | None = None,
+    runtime_options: Mapping[str, Any] = NO_OPTIONS,
 ) -> Detector:
     """Open a bundle's folder and load its default file, the `file` of that name, or the first that `runtime` runs.
 
     `model` may also be a single file of somebody else, see `vigie.foreign`. `score_threshold` replaces all thresholds
-    of the model.
+    of the model. `runtime_options` are further ones of the adapter that is chosen, such as the address of a server.
 
     Raises:
         BadBundle: the model is broken, or has no such file.
@@ -38,7 +42,7 @@ def load_detector(
     bundle = open_bundle(model, verify=False)  # the adapter verifies
     found, chosen = _file_and_runtime(bundle, file, runtime)
     options = {"model": bundle.folder, "file": found, "threads": threads, "score_threshold": score_threshold}
-    detector: Detector = adapters.build("detector", chosen, options)
+    detector: Detector = adapters.build("detector", chosen, {**options, **runtime_options})
     return detector
 
 

@@ -176,7 +176,7 @@ def test_all_tries_together_have_an_end(server: TfServing, bundle: Bundle, fault
     detector = client(server, bundle)
     server.faults.extend([fault] * 50)
     begun = time.monotonic()
-    with pytest.raises(Unavailable, match="the model server http://127.0.0.1:.* cannot be asked"):
+    with pytest.raises(Unavailable, match=r"the model server http://127.0.0.1:.* cannot be asked"):
         detector.detect([picture("left")])
     assert time.monotonic() - begun < 2
 
@@ -267,7 +267,7 @@ def test_a_version_that_was_replaced_is_told_and_one_that_is_loaded_again_is_an_
     with pytest.raises(Unavailable, match="Servable not found for request"):
         detector.detect([picture("left")])
     server.state, server.versions = "AVAILABLE", (2,)
-    with pytest.raises(BadBundle, match="it has the versions 2. Copy the bundle to the server"):
+    with pytest.raises(BadBundle, match=r"it has the versions 2\. Copy the bundle to the server"):
         detector.detect([picture("left")])
 
 
