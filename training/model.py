@@ -2,8 +2,9 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import tensorflow as tf
 import tf_keras
@@ -57,14 +58,19 @@ def inference_model(
     spec = experiment.model
     pixels = tf_keras.Input((spec.input_height, spec.input_width, 3), dtype=tf.float32, name="pixels")
     normalised = pixels if normalised_input else (pixels - PIXEL_MEAN_RGB) / PIXEL_STD_RGB
-    scores, boxes, _ = network.head(network.decoder(network.backbone(normalised, training=False)))
-    levels = [str(level) for level in range(spec.grid.min_level, spec.grid.max_level + 1)]
+    logits, boxes, _ = network.head(network.decoder(network.backbone(normalised, training=False)))
+    return tf_keras.Model(pixels, raw_outputs(experiment, logits, boxes), name="detector")
+
+
+def raw_outputs(experiment: Experiment, logits: Mapping[str, Any], boxes: Mapping[str, Any]) -> dict[str, Any]:
+    """What the heads give by level ("3" and so on), joined in the order of the anchors, as `raw_model` says."""
+    grid = experiment.model.grid
+    levels = [str(level) for level in range(grid.min_level, grid.max_level + 1)]
     classes = len(experiment.classes) + 1
-    outputs = {
+    return {
         RAW_BOXES: _joined([boxes[level] for level in levels], 4),
-        SCORES: tf.sigmoid(_joined([scores[level] for level in levels], classes))[..., 1:],
+        SCORES: tf.sigmoid(_joined([logits[level] for level in levels], classes))[..., 1:],
     }
-    return tf_keras.Model(pixels, outputs, name="detector")
 
 
 def raw_model(experiment: Experiment, weights: Path, *, normalised_input: bool = False) -> tf_keras.Model:
@@ -80,8 +86,9 @@ def raw_model(experiment: Experiment, weights: Path, *, normalised_input: bool =
     Raises:
         BadRun: no checkpoint there, or one of another model.
     """
+    network = restored_network(experiment, weights)
     with _single_precision():
-        return inference_model(experiment, _restored(experiment, weights), normalised_input=normalised_input)
+        return inference_model(experiment, network, normalised_input=normalised_input)
 
 
 def newest_checkpoint(weights: Path) -> Path:
@@ -101,10 +108,12 @@ def newest_checkpoint(weights: Path) -> Path:
     raise BadRun(f"{weights}: holds no checkpoint; train first with `make train` or notebook 02_train")
 
 
-def _restored(experiment: Experiment, weights: Path) -> tf_keras.Model:
+def restored_network(experiment: Experiment, weights: Path) -> tf_keras.Model:
+    """As `build_network`, in float32, with trained weights; `weights` and what is raised as `raw_model` says."""
     checkpoint = newest_checkpoint(weights)
     spec = experiment.model
-    model = build_network(experiment)
+    with _single_precision():
+        model = build_network(experiment)
     try:
         status = tf.train.Checkpoint(model=model).read(str(checkpoint))
         status.expect_partial().assert_existing_objects_matched()
