@@ -40,7 +40,10 @@ def build(port: str, name: str, options: Mapping[str, Any], **context: Any) -> A
     try:
         module = importlib.import_module(f"{PACKAGES[port]}.{name}")
     except ModuleNotFoundError as error:
-        raise Unavailable(f"the {port} {name!r} needs the package {error.name!r}; install it with pip") from error
+        package = str(error.name).partition(".")[0]
+        raise Unavailable(
+            f"the {port} {name!r} needs the package {package!r}; install it: pip install {package}"
+        ) from error
     return module.build(checked(module.Options, options, f"{port} {name}"), **context)
 
 
