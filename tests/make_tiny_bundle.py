@@ -8,15 +8,24 @@ import numpy as np
 import tensorflow as tf
 import tf_keras
 
-from vigie.anchors import AnchorSpec
-from vigie.bundle import InputSpec, ModelFacts
+from vigie.anchors import AnchorSpec, anchors_yxyx_px
+from vigie.bundle import FP32, InputSpec, ModelFacts
 from vigie.cartoons import LABELS, MovingScene
-from vigie.export.files import TFLITE_FILE, write_saved_model, write_tflite
+from vigie.decoding import Decoder
 from vigie.export.publishing import new_staging, write_bundle
+from vigie.export.saved_model import write_saved_model
+from vigie.export.tflite import write_fp32
 from vigie.resizing import normalised, stretched
 
 ANCHORS = AnchorSpec(min_level=3, max_level=5)
 INPUT = InputSpec(width=96, height=96, mean_rgb=(120.0, 115.0, 105.0), std_rgb=(60.0, 60.0, 60.0))
+DECODER = Decoder(
+    labels=LABELS,
+    input_width=INPUT.width,
+    input_height=INPUT.height,
+    anchors=anchors_yxyx_px(ANCHORS, INPUT.width, INPUT.height),
+    score_threshold=0.01,
+)
 
 
 def untrained_heads() -> tf_keras.Model:
@@ -48,10 +57,10 @@ def with_finds(heads: tf_keras.Model) -> Any:
 def main(out: Path) -> None:
     model = with_finds(untrained_heads())
     staged = new_staging(out)
-    write_saved_model(model, staged, INPUT)
-    write_tflite(model, staged / TFLITE_FILE, INPUT)
+    write_saved_model(model, staged, INPUT, DECODER)
+    write_fp32(model, staged / FP32, INPUT)
     facts = ModelFacts(
-        default=TFLITE_FILE,
+        default=FP32,
         labels=LABELS,
         input=INPUT,
         anchors=ANCHORS,

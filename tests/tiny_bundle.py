@@ -18,7 +18,8 @@ _HERE = Path(__file__).parent
 _MAKER = _HERE / "make_tiny_bundle.py"
 _MADE_FROM = (
     _MAKER,
-    *(_HERE.parent / path for path in ("src/vigie/bundle.py", "export/files.py", "export/publishing.py")),
+    *(_HERE.parent / path for path in ("src/vigie/bundle.py", "src/vigie/decoding.py")),
+    *(_HERE.parent / "export" / f"{name}.py" for name in ("publishing", "raw_model", "saved_model", "tflite")),
 )
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vigie.anchors import AnchorSpec
-from vigie.bundle import InputSpec, ModelFacts, open_bundle
+from vigie.anchors import AnchorSpec, anchors_yxyx_px
+from vigie.bundle import FP32, InputSpec, ModelFacts, open_bundle
+from vigie.decoding import Decoder
 from vigie.detectors import load_detector
 from vigie.pictures import Picture
 
@@ -22,8 +23,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import tensorflow as tf
     import tf_keras
 
-    from vigie.export.files import TFLITE_FILE, write_saved_model, write_tflite
     from vigie.export.publishing import new_staging, write_bundle
+    from vigie.export.saved_model import write_saved_model
+    from vigie.export.tflite import write_fp32
 
     pixels = tf_keras.Input((INPUT.height, INPUT.width, 3))
     brightness = tf_keras.layers.AveragePooling2D(8)(tf.reduce_mean(pixels, axis=3, keepdims=True))
@@ -31,9 +33,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = tf_keras.Model(pixels, {"raw_boxes": tf.tile(0 * scores, (1, 1, 4)), "scores": scores})
     out = tmp_path_factory.mktemp("models") / "bright"
     staged = new_staging(out)
-    write_saved_model(model, staged, INPUT)
-    write_tflite(model, staged / TFLITE_FILE, INPUT)
-    facts = ModelFacts(default=TFLITE_FILE, labels=("bright",), input=INPUT, anchors=ANCHORS, data_hash="none",
+    decoder = Decoder(("bright",), INPUT.width, INPUT.height, anchors_yxyx_px(ANCHORS, INPUT.width, INPUT.height),
+                      resize="letterbox")  # fmt: skip
+    write_saved_model(model, staged, INPUT, decoder)
+    write_fp32(model, staged / FP32, INPUT)
+    facts = ModelFacts(default=FP32, labels=("bright",), input=INPUT, anchors=ANCHORS, data_hash="none",
                        training_key="none", code="test", trial_source="synthetic:seed=1", step=0)  # fmt: skip
     return write_bundle(staged, out, facts).folder
 
