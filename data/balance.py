@@ -28,6 +28,15 @@ def class_factors(records: Path, balance: Balance) -> dict[str, float]:
     return {str(name): float(value) for name, value in effect(records, balance)["factor"].items()}
 
 
+def rarity(records: Path, balance: Balance) -> dict[str, float]:
+    """Label -> repeat factor by the threshold of the balance, whatever its method; above 1 a class is rare.
+
+    Raises:
+        BadData: the records are missing or half-made.
+    """
+    return class_factors(records, balance.model_copy(update={"method": "repeat_factors"}))
+
+
 def repeat_factors(pictures: Mapping[str, int], all_pictures: int, threshold: float) -> dict[str, float]:
     """LVIS's r for each class, from the number of pictures that show it; a class on no picture repeats nothing."""
     return {

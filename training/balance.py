@@ -18,12 +18,17 @@ def by_class_id(factors: list[float]) -> tf.Tensor:
 def repeats(serialised: tf.Tensor, factors: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """How often this epoch shows an example: LVIS's factor of its rarest class, a fraction of it by chance.
 
-    Only the class ids are read, the picture stays encoded. `seed` is that of the example in this epoch.
+    `seed` is that of the example in this epoch.
     """
-    ids = tf.io.parse_single_example(serialised, {_LABELS: tf.io.VarLenFeature(tf.int64)})[_LABELS].values
+    ids = class_ids(serialised)
     factor = tf.reduce_max(tf.concat([[1.0], tf.gather(factors, ids)], axis=0))
     extra = tf.random.stateless_uniform([], seed) < factor - tf.floor(factor)
     return tf.cast(tf.floor(factor), tf.int64) + tf.cast(extra, tf.int64)
+
+
+def class_ids(serialised: tf.Tensor) -> tf.Tensor:
+    """Of the objects on an example whose picture stays encoded, int64 [n]."""
+    return tf.io.parse_single_example(serialised, {_LABELS: tf.io.VarLenFeature(tf.int64)})[_LABELS].values
 
 
 def weighted(labels: dict[str, Any], weights: tf.Tensor) -> dict[str, Any]:

@@ -15,7 +15,8 @@ from vigie.experiment import Augmentation, Balance
 from vigie.resizing import Resize
 from vigie.training.augmentation.augment import augment
 from vigie.training.augmentation.mosaic import mosaic
-from vigie.training.balance import by_class_id, weighted
+from vigie.training.augmentation.paste import paste
+from vigie.training.balance import by_class_id, class_ids, weighted
 from vigie.training.labelling import Labeller
 from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
 from vigie.training.order import example_seed, ordered_examples
@@ -24,13 +25,14 @@ Annotated: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 """A picture [h, w, 3], its boxes [n, 4] as shares of its sides (top, left, bottom, right), its class ids [n]."""
 
 _READY_BATCHES = 4  # when they wait to be trained on, the reading waits
-_MOSAIC_PARTNERS = 3
+MOSAIC_PARTNERS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingInputs:
     """`factors` are those of the classes, in their order, from `vigie.data.balance.class_factors`; `resize` is how
-    pictures come to the input, as it will be at detection."""
+    pictures come to the input, as it will be at detection. `rarity` are their repeat factors whatever the method of
+    the balance, needed for pasting: what is pasted is of a class above 1 where there is one."""
 
     files: Sequence[Path]
     batch: int
@@ -39,6 +41,7 @@ class TrainingInputs:
     balance: Balance
     factors: Sequence[float]
     resize: Resize
+    rarity: Sequence[float] = ()
 
     def batches(
         self, labeller: Labeller, *, first_step: int = 0, context: tf.distribute.InputContext | None = None
@@ -70,34 +73,58 @@ class TrainingInputs:
         return examples.batch(share, drop_remainder=True).prefetch(_READY_BATCHES * replicas_here)
 
     def examples(self, *, begin: int) -> tf.data.Dataset:
-        """Position and serialised example, and the partners of a mosaic where there are such."""
+        """Position and serialised example, and where there are such its partners: a mosaic's, then the one that an
+        object is pasted from.
+        """
         factors = by_class_id(list(self.factors)) if self.balance.method == "repeat_factors" else None
         examples = ordered_examples(self.files, seed=self.seed, factors=factors).enumerate().skip(begin)
-        if not self.augmentation.mosaic:
+        others = []
+        if self.augmentation.mosaic:
+            partners = ordered_examples(self.files, seed=self.seed, stream=1, factors=factors)
+            others.append(partners.skip(MOSAIC_PARTNERS * begin).batch(MOSAIC_PARTNERS))
+        if self.augmentation.paste:
+            others.append(self._donors().skip(begin).batch(1))
+        if not others:
             return examples
-        others = ordered_examples(self.files, seed=self.seed, stream=1, factors=factors)
-        others = others.skip(_MOSAIC_PARTNERS * begin).batch(_MOSAIC_PARTNERS)
-        return tf.data.Dataset.zip(examples, others).map(lambda numbered, partners: (*numbered, partners))
+        return tf.data.Dataset.zip(examples, *others).map(lambda numbered, *more: (*numbered, tf.concat(more, axis=0)))
+
+    def _donors(self) -> tf.data.Dataset:
+        """Examples that show a rare class, without end; all of them where no class is rare."""
+        examples = ordered_examples(self.files, seed=self.seed, stream=2)
+        rarity = by_class_id(list(self.rarity))
+        if not any(factor > 1 for factor in self.rarity):
+            return examples
+        return examples.filter(lambda serialised: tf.reduce_any(tf.gather(rarity, class_ids(serialised)) > 1))
 
     def mosaic_draw(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Whether the example of this seed becomes a mosaic, and the seed of its layout."""
         chosen, layout = tf.unstack(tf.random.split(tf.random.fold_in(seed, tf.constant(1, tf.int64)), 2))
         return tf.random.stateless_uniform([], chosen) < self.augmentation.mosaic, layout
 
+    def paste_draw(self, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Whether something is pasted onto the example of this seed, and the seed of how."""
+        chosen, layout = tf.unstack(tf.random.split(tf.random.fold_in(seed, tf.constant(2, tf.int64)), 2))
+        return tf.random.stateless_uniform([], chosen) < self.augmentation.paste, layout
+
     def _drawn(
         self, serialised: tf.Tensor, partners: tf.Tensor | None, seed: tf.Tensor, height: int, width: int
     ) -> Annotated:
-        """The picture, or at the chance of the augmentation a mosaic with its partners, which are decoded only then."""
-        if partners is None:
-            return _annotated(serialised)
-        chosen, layout = self.mosaic_draw(seed)
+        """The picture, or at the chances of the augmentation a mosaic with its partners, and an object of its donor on
+        it; what is not needed is not decoded."""
+        drawn = _annotated(serialised)
+        if self.augmentation.mosaic and partners is not None:
+            chosen, layout = self.mosaic_draw(seed)
+            four = (serialised, *tf.unstack(partners[:MOSAIC_PARTNERS], MOSAIC_PARTNERS))
 
-        def combined() -> Annotated:
-            four = [_annotated(one) for one in (serialised, *tf.unstack(partners, _MOSAIC_PARTNERS))]
-            images, boxes, ids = zip(*four, strict=True)
-            return mosaic(images, boxes, ids, layout, height, width, self.resize)
+            def combined() -> Annotated:
+                images, boxes, ids = zip(*map(_annotated, four), strict=True)
+                return mosaic(images, boxes, ids, layout, height, width, self.resize)
 
-        drawn: Annotated = tf.cond(chosen, combined, lambda: _annotated(serialised))
+            drawn = tf.cond(chosen, combined, lambda: _annotated(serialised))
+        if self.augmentation.paste and partners is not None:
+            chosen, layout = self.paste_draw(seed)
+            favour, bare = by_class_id(list(self.rarity)), drawn
+            drawn = tf.cond(chosen, lambda: paste(bare, _annotated(partners[-1]), favour, layout), lambda: bare)
         return drawn
 
 

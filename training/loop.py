@@ -15,6 +15,7 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from vigie.data.balance import rarity
 from vigie.data.prepare import part_files
 from vigie.errors import BadData, BadRun, BadSetting, Unavailable
 from vigie.progress import progress as progress_bar
@@ -126,6 +127,7 @@ class _Training:
             experiment.balance,
             factors,
             experiment.model.resize,
+            list(rarity(run.records, experiment.balance).values()),
         )
         clear_unfinished(folder)
         with strategy.scope():

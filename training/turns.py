@@ -4,22 +4,27 @@ from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
-from vigie.training.inputs import TrainingInputs
+from vigie.training.inputs import MOSAIC_PARTNERS, TrainingInputs
 from vigie.training.order import example_seed
 
 _NAME, _PICTURE = "image/filename", "image/encoded"
 
 
 def names(inputs: TrainingInputs, step: int) -> list[str]:
-    """The file names of the batch of a step, from 1, in its order; with a mosaic's those of its partners.
+    """The file names of the batch of a step, from 1, in its order, with those of a mosaic's partners and of the picture
+    that something was pasted from.
 
     The records are read up to there again: seconds for some thousand pictures.
     """
     found = []
     for position, own, partners in _turns(inputs, step):
-        mosaic = len(partners) and bool(inputs.mosaic_draw(example_seed(inputs.seed, tf.constant(position)))[0])
-        others = f" in a mosaic with {', '.join(_name(one) for one in partners)}" if mosaic else ""
-        found.append(_name(own) + others)
+        seed = example_seed(inputs.seed, tf.constant(position))
+        name = _name(own)
+        if inputs.augmentation.mosaic and inputs.mosaic_draw(seed)[0]:
+            name += f" in a mosaic with {', '.join(_name(one) for one in partners[:MOSAIC_PARTNERS])}"
+        if inputs.augmentation.paste and inputs.paste_draw(seed)[0]:
+            name += f" with an object of {_name(partners[-1])}"
+        found.append(name)
     return found
 
 
@@ -31,7 +36,7 @@ def encoded(inputs: TrainingInputs, step: int) -> Iterator[tuple[str, bytes]]:
 
 
 def _turns(inputs: TrainingInputs, step: int) -> Iterator[tuple[int, bytes, Sequence[bytes]]]:
-    """Position, serialised example, and the partners that a mosaic with it would have."""
+    """Position, serialised example, and the partners that it would have in a mosaic and for pasting."""
     turns = inputs.examples(begin=(step - 1) * inputs.batch).take(inputs.batch)
     for position, own, *partners in turns.as_numpy_iterator():
         yield int(position), own, partners[0] if partners else ()

@@ -210,6 +210,17 @@ class Augmentation(_Section):
     jpeg: Chance = Field(default=0.0, description="the noise of a low JPEG quality")
     jpeg_min_quality: int = Field(default=40, ge=5, le=95)
     mosaic: Chance = Field(default=0.0, description="four pictures in one")
+    paste: Chance = Field(
+        default=0.0, description="an object of another picture put onto it, of a class that is rare by balance.threshold"
+    )
+
+
+class About(_Section):
+    """What the model card tells those who are handed the model; nothing is computed from it."""
+
+    source: str | None = Field(default=None, description="where the pictures come from")
+    data_licence: str | None = Field(default=None, description="of the pictures and their boxes")
+    weights_licence: str | None = Field(default=None, description="of what is trained")
 
 
 class Experiment(_Section):
@@ -226,6 +237,7 @@ class Experiment(_Section):
     split: Split = Split()
     balance: Balance = Balance()
     augmentation: Augmentation = Augmentation()
+    about: About | None = Field(default=None, description="for the model card")
 
     @model_validator(mode="after")
     def _classes_differ(self) -> Self:

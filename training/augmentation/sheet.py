@@ -17,7 +17,9 @@ from vigie.drawing import PALETTE
 from vigie.experiment import Augmentation
 from vigie.resizing import Resize
 from vigie.training.augmentation.augment import augment
+from vigie.training.augmentation.draws import sometimes
 from vigie.training.augmentation.mosaic import mosaic
+from vigie.training.augmentation.paste import paste
 from vigie.training.augmentation.windows import Annotated
 
 _COLUMN_INCHES = 2.6
@@ -44,10 +46,12 @@ def contact_sheet(
     labels = load_manifest(records).classes
     samples = list(islice(read_part(records, "train"), pictures + 3))  # a mosaic takes three more
     originals = [_original(sample, labels) for sample in samples]
+    donor = _of_the_rarest(records, labels) if spec.paste else None
     rows = [
-        _row([originals[(number + step) % len(originals)] for step in range(4)], spec, (height, width), resize, seeds)
+        _row([originals[(number + step) % len(originals)] for step in range(4)], donor, spec, (height, width), resize,
+             seeds)
         for number, seeds in enumerate(_seeds(seed, min(pictures, len(samples)), variants))
-    ]
+    ]  # fmt: skip
     figure = Figure(
         figsize=(_COLUMN_INCHES * (variants + 1), (_COLUMN_INCHES * height / width + 0.2) * len(rows) + 0.7),
         layout="constrained",
@@ -69,6 +73,18 @@ def _mosaics(spec: Augmentation, variants: int) -> int:
     return max(1, round(spec.mosaic * variants)) if spec.mosaic and variants else 0
 
 
+def _of_the_rarest(records: Path, labels: Sequence[str]) -> Annotated:
+    """The objects of the rarest class on the first training picture that shows one."""
+    boxes = load_manifest(records).parts["train"].boxes
+    rarest = min((label for label in labels if boxes.get(label)), key=boxes.__getitem__)
+    samples = read_part(records, "train")
+    image, corners, classes = next(
+        _original(sample, labels) for sample in samples if any(item.label == rarest for item in sample.objects)
+    )
+    shown = classes == labels.index(rarest)
+    return image, tf.boolean_mask(corners, shown), tf.boolean_mask(classes, shown)
+
+
 def _original(sample: Sample, labels: Sequence[str]) -> Annotated:
     """Classes count from 0."""
     picture, objects = sample.picture, sample.objects
@@ -84,6 +100,7 @@ def _seeds(seed: int, rows: int, columns: int) -> list[list[tf.Tensor]]:
 
 def _row(
     four: Sequence[Annotated],
+    donor: Annotated | None,
     spec: Augmentation,
     size: tuple[int, int],
     resize: Resize,
@@ -95,8 +112,15 @@ def _row(
     for column, seed in enumerate(seeds):
         is_mosaic = column >= len(seeds) - _mosaics(spec, len(seeds))
         annotated = mosaic(images, boxes, classes, seed, *size, resize) if is_mosaic else four[0]
+        if donor is not None:
+            annotated = _with_a_copy(annotated, donor, spec, seed)
         made.append(augment(*annotated, seed, spec, *size, resize))
     return made
+
+
+def _with_a_copy(annotated: Annotated, donor: Annotated, spec: Augmentation, seed: tf.Tensor) -> Annotated:
+    favour = tf.ones(1 + int(tf.reduce_max(donor[2])))
+    return sometimes(spec.paste, seed, lambda: paste(annotated, donor, favour, seed), lambda: annotated)
 
 
 def _show(place: Axes, annotated: Annotated) -> None:

@@ -15,7 +15,7 @@ from vigie.runs import Run
 Batches = Callable[..., list[Any]]
 
 PLAIN = Augmentation(flip=0, scale=0)
-EVERYTHING = Augmentation(crop=0.5, colour=0.5, blur=0.5, jpeg=0.5, mosaic=0.5)
+EVERYTHING = Augmentation(crop=0.5, colour=0.5, blur=0.5, jpeg=0.5, mosaic=0.5, paste=0.5)
 REPEATED = Balance(method="repeat_factors")
 
 
@@ -38,7 +38,7 @@ def batches(tiny_run: Run) -> Batches:
         factors: Sequence[float] = (1.0, 1.5, 2.25),
         first_step: int = 0,
     ) -> list[Any]:
-        inputs = TrainingInputs(files, batch, seed, augmentation, balance, factors, "stretch")
+        inputs = TrainingInputs(files, batch, seed, augmentation, balance, factors, "stretch", (1.0, 1.5, 2.25))
         return list(islice(inputs.batches(labeller, first_step=first_step).as_numpy_iterator(), count))
 
     return batches

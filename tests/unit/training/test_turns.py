@@ -74,3 +74,21 @@ def test_the_names_of_a_step_are_those_of_its_pictures(records: Path, mosaic: fl
             expected.append([own, *partners.split(", ")] if partners else [own] * 4)
         assert shown(batches[step - 1][0], corners) == expected
     assert bool(mosaics) == bool(mosaic)
+
+
+def test_the_picture_that_something_is_pasted_from_is_named(records: Path) -> None:
+    from vigie.training.inputs import TrainingInputs
+    from vigie.training.order import ordered_examples
+    from vigie.training.turns import encoded, names
+
+    inputs = TrainingInputs([records], 4, 7, Augmentation(paste=1.0), Balance(), (1.0,), "stretch", (1.0,))
+    donors = ordered_examples([records], seed=7, stream=2).skip(4).take(4).as_numpy_iterator()
+    expected = [encoded_name(one) for one in donors]
+    assert [name.partition(" with an object of ")[2] for name in names(inputs, 2)] == expected
+    assert [name for name, _ in encoded(inputs, 2)][1::2] == expected
+
+
+def encoded_name(serialised: bytes) -> str:
+    import tensorflow as tf
+
+    return str(tf.train.Example.FromString(serialised).features.feature["image/filename"].bytes_list.value[0].decode())

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from vigie.cartoons import LABELS
-from vigie.data.prepare import prepare, read_part
+from vigie.data.prepare import load_manifest, prepare, read_part
 from vigie.data.synthetic import write_set
+from vigie.drawing import PALETTE
 from vigie.experiment import Augmentation
 from vigie.resizing import GREY
 from vigie.training.augmentation.sheet import contact_sheet
@@ -75,3 +76,18 @@ def test_variants_differ_and_the_same_seed_gives_the_same_sheet(records: Path) -
     assert len(set(first)) == len(first)
     assert pixels(1) == first
     assert pixels(2) != first
+
+
+def test_what_is_pasted_onto_a_variant_is_of_the_rarest_class(records: Path) -> None:
+    plain, more = (
+        contact_sheet(records, Augmentation(flip=0, scale=0, paste=chance), 96, 72, pictures=4, variants=3).axes
+        for chance in (0.0, 1.0)
+    )
+    added = [
+        patch.get_edgecolor() for one, other in zip(plain, more, strict=True)
+        for patch in other.patches[len(one.patches) :]
+    ]  # fmt: skip
+    counts = load_manifest(records).parts["train"].boxes
+    rarest = tuple(part / 255 for part in PALETTE[LABELS.index(min(LABELS, key=lambda label: counts[label]))])
+    assert len(added) >= 6
+    assert {colour[:3] for colour in added} == {rarest}
