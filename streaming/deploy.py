@@ -3,7 +3,6 @@
 import sys
 from pathlib import Path
 
-from vigie.bundle import Bundle
 from vigie.errors import BadSetting
 from vigie.ports import Bus
 from vigie.settings import CameraSettings, Settings
@@ -12,10 +11,10 @@ from vigie.streaming.run import (
     CAMERA,
     NO_OPTIONS,
     NOT_IN_NAMES,
+    Chosen,
     SourceOptions,
-    chosen_bundle,
+    chosen_model,
     closing_bus,
-    model_name,
     open_bus,
     topics_of,
 )
@@ -48,9 +47,9 @@ def run_up(
     Raises:
         VigieError: a model, a source or the bus is not there, before anything was started; or a process does not start.
     """
-    bundle = chosen_bundle(settings.models, model=model, name=name)
+    chosen = chosen_model(settings.models, model=model, name=name)
     adapter = bus or settings.bus.adapter
-    cameras = _cameras(settings, source, camera, options, bundle)
+    cameras = _cameras(settings, source, camera, options, chosen)
     for one in cameras:
         open_source(one.source, one.options).close()
     target = open_bus(settings.bus, adapter)
@@ -60,7 +59,7 @@ def run_up(
     common = ("--bus", adapter, *(("--config", str(config.resolve())) if config else ()))
     web_options = () if port is None else ("--port", str(port))
     services = {
-        supervise.WORKER: (*COMMAND, "worker", "--model", str(bundle.folder), *common),
+        supervise.WORKER: (*COMMAND, "worker", "--model", str(chosen.path), *common),
         supervise.WEB: (*COMMAND, "web", *web_options, *common),
     }
     sources = {_program_name(one.id, len(cameras)): _ingest_command(one, common) for one in cameras}
@@ -70,7 +69,7 @@ def run_up(
         cameras={key: (*words, "--marker", _marker(folder, key)) for key, words in sources.items()},
         facts={
             "bus": adapter,
-            "model": model_name(bundle),
+            "model": chosen.name,
             "cameras": ", ".join(f"{one.id} ({_shown(one)})" for one in cameras),
         },
     )
@@ -94,15 +93,17 @@ def stream_folder(settings: Settings) -> Path:
 
 
 def _cameras(
-    settings: Settings, source: str, camera: str, options: SourceOptions, bundle: Bundle
+    settings: Settings, source: str, camera: str, options: SourceOptions, model: Chosen
 ) -> list[CameraSettings]:
     """What to start, each with the adapter's name as its source and all options, paths made absolute."""
     if source:
         chosen = [CameraSettings(id=camera, source=source, options=dict(options))]
     elif settings.cameras:
         chosen = list(settings.cameras)
+    elif model.bundle is None:
+        raise BadSetting(f"{model.path} says nothing to try it on; name a source with --source")
     else:
-        trial = bundle.trial_source()
+        trial = model.bundle.trial_source()
         shown = TRIAL_PICTURES if source_spec(trial)[0] == FILES else NO_OPTIONS
         chosen = [CameraSettings(id=camera, source=trial, options={**shown, **options})]
     programs = [_program_name(one.id, len(chosen)) for one in chosen]

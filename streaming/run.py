@@ -2,8 +2,10 @@
 
 import logging
 import re
+import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
@@ -17,7 +19,7 @@ from vigie.streaming.child import stopped_by_signals, supervised
 from vigie.streaming.ingest import Ingested, ingest
 from vigie.streaming.messages import Topics
 from vigie.streaming.predict import Predicted, predict
-from vigie.streaming.spec import open_source
+from vigie.streaming.spec import open_source, source_name
 from vigie.streaming.worker import Worked, work
 
 logger = logging.getLogger(__name__)
@@ -45,15 +47,30 @@ def topics_of(settings: BusSettings) -> Topics:
     return Topics(settings.topic_prefix)
 
 
-def chosen_bundle(models: Path, *, model: Path | None = None, name: str = "") -> Bundle:
-    """The bundle in the folder `model`, else the newest version of models/`name`, else the newest of all.
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A model to run: a bundle's folder, or a file of somebody else, with the name that results carry."""
+
+    path: Path
+    name: str
+    bundle: Bundle | None = None
+
+
+def chosen_model(models: Path, *, model: Path | None = None, name: str = "") -> Chosen:
+    """The file, or the bundle in the folder, `model`; else the newest version of models/`name`, else the newest of all.
 
     Raises:
         BadBundle: there is none.
     """
+    if model is not None and model.is_file():
+        return Chosen(model, model.name)
     if model is not None:
-        return open_bundle(model)
-    return open_bundle(models / name) if name else newest_bundle(models)
+        return _chosen(open_bundle(model))
+    return _chosen(open_bundle(models / name) if name else newest_bundle(models))
+
+
+def _chosen(bundle: Bundle) -> Chosen:
+    return Chosen(bundle.folder, model_name(bundle), bundle)
 
 
 def camera_source(
@@ -115,10 +132,10 @@ def run_worker(
     """Look at frames until a signal comes."""
     stop = Event()
     with supervised(marker) as ready, stopped_by_signals(stop.set):
-        bundle = chosen_bundle(settings.models, model=model, name=name)
+        chosen = chosen_model(settings.models, model=model, name=name)
         knobs = settings.worker
         detector = load_detector(
-            bundle.folder,
+            chosen.path,
             runtime=knobs.runtime,
             threads=knobs.threads,
             runtime_options=knobs.options(knobs.runtime),
@@ -129,7 +146,7 @@ def run_worker(
                 target,
                 detector,
                 topics=topics_of(settings.bus),
-                model=model_name(bundle),
+                model=chosen.name,
                 member=member,
                 stop=stop,
                 batch=knobs.batch,
@@ -173,22 +190,41 @@ def run_predict(
     *,
     options: SourceOptions = NO_OPTIONS,
     camera: str = CAMERA,
+    runtime: str | None = None,
+    seconds: float | None = None,
+    frames: int | None = None,
+    voc: bool = False,
     show_progress: bool = True,
 ) -> Predicted:
-    """What the model sees on a source, as fast as it can; frames get the ids that `run_ingest` gives them."""
+    """What the model sees on a source, as fast as it can; frames get the ids that `run_ingest` gives them.
+
+    A source without an end goes on until `seconds` or `frames` are over or a signal comes; what was seen is kept.
+    """
     bundle = open_bundle(model, verify=False)  # the detector verifies
     opened = open_source(source, {**options, "paced": False})
-    detector = load_detector(bundle.folder, runtime=settings.worker.runtime, threads=settings.worker.threads)
-    name_of_video = NOT_IN_NAMES.sub("-", Path(source).stem)
-    return predict(
-        detector,
-        opened,
-        out,
-        model=model_name(bundle),
-        camera=camera,
-        video_name=name_of_video,
-        show_progress=show_progress,
-    )
+    try:
+        knobs = settings.worker
+        chosen = runtime or knobs.runtime
+        detector = load_detector(
+            bundle.folder, runtime=chosen, threads=knobs.threads, runtime_options=knobs.options(chosen)
+        )
+        endless = opened.length is None and threading.current_thread() is threading.main_thread()
+        with stopped_by_signals(opened.close) if endless else nullcontext():
+            return predict(
+                detector,
+                opened,
+                out,
+                model=model_name(bundle),
+                camera=camera,
+                video_name=source_name(source),
+                seconds=seconds,
+                frames=frames,
+                until_closed=endless,
+                voc=voc,
+                show_progress=show_progress,
+            )
+    finally:
+        opened.close()
 
 
 def model_name(bundle: Bundle) -> str:

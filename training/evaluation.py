@@ -2,12 +2,13 @@
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vigie.data.parts import Sample
 from vigie.domain import Box, Detection
 from vigie.errors import BadData, BadPicture
+from vigie.foreign.spellings import spelled_as
 from vigie.ports import Detector
 from vigie.progress import progress as progress_bar
 from vigie.resizing import InputSize
@@ -175,13 +176,14 @@ def _detect(detector: Detector, batch: Sequence[Sample], labels: Sequence[str]) 
     for sample, entry in zip(batch, entries, strict=True):
         if isinstance(entry, BadPicture):
             raise BadData(f"{sample.filename}: {entry}; mend or remove it, and prepare the records again") from entry
-        unknown = sorted({marked.label for marked in sample.objects} - set(labels))
+        truth = [replace(marked, label=spelled_as(marked.label, labels)) for marked in sample.objects]
+        unknown = sorted({marked.label for marked in truth} - set(labels))
         if unknown:
             raise BadData(
                 f"{sample.filename}: is marked with {', '.join(unknown)}, evaluated are {', '.join(labels)}; "
                 f"take pictures with the labels that the model was trained on"
             )
-        results.append(PictureResult(sample.objects, entry))
+        results.append(PictureResult(truth, entry))
     return results
 
 

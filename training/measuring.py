@@ -6,8 +6,10 @@ from pathlib import Path
 from vigie.bundle import open_bundle
 from vigie.data.manifest import FILE as MANIFEST_FILE
 from vigie.data.prepare import Part, Sample, load_manifest, read_part, read_set
+from vigie.decoded_heads import DecodedDetector
 from vigie.detectors import load_detector
 from vigie.ports import Detector
+from vigie.raw_heads import RawHeadsDetector
 from vigie.resizing import InputSize
 from vigie.runs import INPUTS_FILE, load_run
 from vigie.training.checkpoint_detector import checkpoint_detector
@@ -15,18 +17,18 @@ from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD
 
 
 def detector_of(model: Path, *, runtime: str | None = None) -> Detector:
-    """A run's checkpoint, or a bundle's file, that reports down to the threshold of an evaluation.
+    """A run's checkpoint, a bundle's file or one of somebody else, that reports down to an evaluation's threshold.
 
     Raises:
-        BadRun, BadBundle: `model` is neither, or is not whole.
+        BadRun, BadBundle: `model` is none of them, or is not whole.
     """
     if (model / INPUTS_FILE).is_file():
         return checkpoint_detector(load_run(model), score_threshold=EVALUATION_SCORE_THRESHOLD)
     return load_detector(model, runtime=runtime, score_threshold=EVALUATION_SCORE_THRESHOLD)
 
 
-def input_size_of(model: Path) -> InputSize:
-    """What the model of a run or a bundle takes.
+def input_size_of(model: Path) -> InputSize | None:
+    """What the model of a run, of a bundle or in a file of somebody else takes; None where it takes any size.
 
     Raises:
         BadRun, BadBundle: `model` is neither, or is not whole.
@@ -34,6 +36,9 @@ def input_size_of(model: Path) -> InputSize:
     if (model / INPUTS_FILE).is_file():
         sizes = load_run(model).experiment.model
         return InputSize(sizes.input_width, sizes.input_height, sizes.resize)
+    if model.is_file():
+        detector = load_detector(model)
+        return detector.input_size if isinstance(detector, DecodedDetector | RawHeadsDetector) else None
     taken = open_bundle(model, verify=False).manifest.input
     return InputSize(taken.width, taken.height, taken.resize)
 

@@ -72,6 +72,10 @@ class DecodedDetector:
     def labels(self) -> Sequence[str]:
         return tuple(dict.fromkeys(name for name in self._names if name is not None))
 
+    @property
+    def input_size(self) -> InputSize:
+        return self._size
+
     def tried(self) -> Self:
         """Run once on a black picture: a model that does not fit is refused at loading, not at the first frame.
 

@@ -12,6 +12,7 @@ from vigie.decoding import Decoder, Scores
 from vigie.domain import Detection
 from vigie.errors import BadBundle, BadPicture
 from vigie.pictures import Picture
+from vigie.resizing import InputSize
 
 
 class RawHeads(Protocol):
@@ -38,6 +39,10 @@ class RawHeadsDetector:
     def decoder(self) -> Decoder:
         """What makes detections of `outputs`."""
         return self._decoder
+
+    @property
+    def input_size(self) -> InputSize:
+        return self._decoder.input_size
 
     def tried(self) -> Self:
         """Run once on a black picture: a model that does not fit is refused at loading, not at the first frame.

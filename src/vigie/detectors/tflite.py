@@ -106,8 +106,10 @@ class Network:
             logger.info("%s: runs on 1 thread: its post-processing is not safe on %d", path, threads)
             self._interpreter = _interpreter(path, 1)
         details = self._interpreter.get_input_details()
-        if len(details) != 1 or len(shape := details[0]["shape"]) != 4 or (shape[0], shape[3]) != (1, 3):  # noqa: PLR2004
-            raise BadBundle(f"{path}: takes {_listed(details)}, and a detector takes one picture 1 x height x width x 3")
+        if len(details) != 1 or len(shape := details[0]["shape"]) != 4 or (shape[0], shape[3]) != (1, 3):
+            raise BadBundle(
+                f"{path}: takes {_listed(details)}, and a detector takes one picture 1 x height x width x 3"
+            )
         self._input = int(details[0]["index"])
         self.height, self.width = int(shape[1]), int(shape[2])
         self.kind = np.dtype(details[0]["dtype"])
@@ -218,7 +220,9 @@ def _interpreter(path: Path, threads: int) -> Any:
         interpreter = Interpreter(model_path=str(path), num_threads=threads)
         interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as error:
-        raise BadBundle(f"{path}: cannot be loaded by LiteRT: {_first_line(error)}; export or fetch it again") from error
+        raise BadBundle(
+            f"{path}: cannot be loaded by LiteRT: {_first_line(error)}; export or fetch it again"
+        ) from error
     return interpreter
 
 

@@ -15,7 +15,16 @@ from vigie.label_map import labels_by_id
 _UNUSED = frozenset({"???", "n/a", ""})
 _BACKGROUND = frozenset({"???", "background", "__background__"})
 _NUMBERED = re.compile(r"^\d+[ \t:]+(?=\S)")
-_USUAL = ("{stem}.txt", "{stem}.names", "labelmap.txt", "labels.txt", "labels*.txt", "*labels.txt", "*.names", "*.pbtxt")
+_USUAL = (
+    "{stem}.txt",
+    "{stem}.names",
+    "labelmap.txt",
+    "labels.txt",
+    "labels*.txt",
+    "*labels.txt",
+    "*.names",
+    "*.pbtxt",
+)
 
 
 def rows_of(model: Path, sidecar: Sidecar, packed: Sequence[str] = ()) -> list[str]:
@@ -100,7 +109,7 @@ def of_classes(rows: Sequence[str], classes: int | None, background: bool | None
 
 
 def rows_in(text: str) -> list[str]:
-    """Without the empty ones at its end; numbers before the names are dropped where all rows but unused ones have one."""
+    """Without the empty ones at its end; where all rows begin with a number, each stands at its own."""
     rows = [row.strip() for row in text.lstrip("\ufeff").splitlines()]
     while rows and not rows[-1]:
         rows.pop()

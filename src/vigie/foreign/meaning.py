@@ -29,11 +29,11 @@ class Output:
 
     @property
     def is_boxes(self) -> bool:
-        return len(self.shape) == 3 and self.shape[2] == 4  # noqa: PLR2004 - edges of a box
+        return len(self.shape) == 3 and self.shape[2] == 4
 
     @property
     def is_count(self) -> bool:
-        return len(self.shape) < 2 and int(np.prod(self.shape)) == 1  # noqa: PLR2004 - a vector a picture has 2
+        return len(self.shape) < 2 and int(np.prod(self.shape)) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +73,9 @@ def meaning_of(
     """
     places = {**known, **_named(outputs, named, where)}
     scores = places.get("scores")
-    if scores is not None and len(outputs[scores].shape) == 3:  # noqa: PLR2004 - a column a class
+    if scores is not None and len(outputs[scores].shape) == 3:
         return _raw(outputs, trials, places, where)
-    if _boxes_alone(outputs) and any(len(one.shape) == 2 for one in outputs):  # noqa: PLR2004
+    if _boxes_alone(outputs) and any(len(one.shape) == 2 for one in outputs):
         return _decoded(outputs, trials, places, where)
     return _raw(outputs, trials, places, where)
 
@@ -94,9 +94,7 @@ def _boxes_alone(outputs: Sequence[Output]) -> bool:
     return sum(output.is_boxes for output in outputs) == 1
 
 
-def _decoded(
-    outputs: Sequence[Output], trials: Sequence[Values], places: Mapping[str, int], where: str
-) -> Decoded:
+def _decoded(outputs: Sequence[Output], trials: Sequence[Values], places: Mapping[str, int], where: str) -> Decoded:
     boxes = places.get("boxes", next(place for place, output in enumerate(outputs) if output.is_boxes))
     number = outputs[boxes].shape[1]
     if "classes" in places and "scores" in places:
@@ -153,14 +151,14 @@ def _raw(outputs: Sequence[Output], trials: Sequence[Values], places: Mapping[st
         scores = [
             place
             for place, output in enumerate(outputs)
-            if len(output.shape) == 3 and output.shape[1] == number and place not in (boxes[0], anchors)  # noqa: PLR2004
+            if len(output.shape) == 3 and output.shape[1] == number and place not in (boxes[0], anchors)
         ]
     else:
         scores = [places["scores"]] if "scores" in places else []
     if len(boxes) != 1 or len(scores) != 1:
         raise BadBundle(
-            f"{where}: its outputs are those of no detector that is known here; it has {_listed(outputs)}; expected are "
-            "boxes, classes, scores and their number, or raw boxes and scores; name them under `outputs` in its sidecar"
+            f"{where}: its outputs are those of no detector; it has {_listed(outputs)}; expected are boxes, "
+            "classes, scores and their number, or raw boxes and scores; name them under `outputs` in its sidecar"
         )
     return Raw(boxes[0], scores[0], anchors)
 
