@@ -1,33 +1,36 @@
-"""A run's checkpoint becomes a model bundle, in three steps: build the files, measure each, publish them as one."""
+"""A run's checkpoint becomes a model bundle: build the files, prove each equal to it, publish those that are."""
 
 import logging
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
-import pandas as pd
-
-from vigie.bundle import CARD_FILE, Bundle, InputSpec, ModelFacts, open_bundle
-from vigie.code_version import code_version
-from vigie.data.prepare import Part, load_manifest, read_part
+from vigie.bundle import GATE_FILE, INT8, Bundle, ModelFacts, ThresholdFacts, open_bundle
+from vigie.data.parts import Part
+from vigie.data.prepare import load_manifest, read_part
 from vigie.data.quiet import quiet_tensorflow
 from vigie.detectors import load_detector, runnable
-from vigie.errors import BadBundle
-from vigie.export.card import card
+from vigie.errors import BadBundle, BadSetting
+from vigie.export.building import build_files, files_of, write_int8_of
+from vigie.export.card import write_card
+from vigie.export.gate import Asked, Gate, Refusal, measure, read_gate
+from vigie.export.gating import Judged, judge_files
 from vigie.export.publishing import new_staging, seal, write_bundle
+from vigie.export.side_by_side import evaluate_side_by_side
+from vigie.export.thresholds import choose_thresholds, thresholds_of
+from vigie.ports import Detector
 from vigie.runs import Run
-from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation, evaluate
+from vigie.training.checkpoint_detector import checkpoint_detector
+from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation
 from vigie.training.train import Trained, load_trained
 
 logger = logging.getLogger(__name__)
 
-TRIAL_FOLDER = "trial"
-TRIAL_PICTURES = 12
-# A seed that no training set draws from: `MovingScene` has backgrounds of its own besides.
-TRIAL_SCENE = "synthetic:seed=2026"
+QUANTISATION_FOLDER = "quantisation"
+"""In the run: what a quantisation-aware training leaves, to go on with after an interruption."""
+
 _METRICS = ("mAP", "mAP50", "mAP75")
 
 
@@ -37,147 +40,218 @@ class Staged:
 
     run: Run
     out: Path
+    trained: Trained
+    asked: Asked
     bundle: Bundle
     published: bool
 
 
-def export(run: Run, out: Path, *, progress: bool = True) -> Bundle:
-    """Export the run's best weights as the next version in `out`, each file measured on the test part.
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """What the gate found, and the thresholds of labels, chosen with the file that will be the default one."""
 
-    The same training exported before is returned as it is.
+    gate: Gate
+    thresholds: Mapping[str, ThresholdFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """The bundle, None where no file passed; and the files that are not in it."""
+
+    bundle: Bundle | None
+    refused: tuple[Refusal, ...]
+
+
+def export(
+    run: Run,
+    out: Path,
+    *,
+    progress: bool = True,
+    qat: bool = True,
+    precision: float | None = None,
+    timed: bool = True,
+) -> Exported:
+    """Export the run's best weights as the next version in `out`: those files that pass the gate.
+
+    `qat`: where the int8 file loses too much, the model learns on with its numbers rounded. `precision`: that the
+    thresholds of labels are to reach on validation; without, they are those with the best F1. `timed`: each file's time
+    is taken.
+
+    The same training exported before in the same way is returned as it is.
 
     Raises:
         BadRun: the training is not whole, or stale.
         BadData: the run's records are missing.
+        BadSetting: a precision out of range.
     """
-    with staged_files(run, out) as staged:
-        if staged.published:
-            return staged.bundle
-        return publish(staged, evaluate_files(staged, progress=progress))
+    with staged_files(run, out, qat=qat, precision=precision, progress=progress) as staged:
+        gated = pass_gate(staged, timed=timed, progress=progress)
+        if staged.published or gated.gate.default is None:
+            return Exported(staged.bundle if staged.published else None, gated.gate.refusals)
+        return publish(staged, gated, evaluate_files(staged, gated, progress=progress))
 
 
 @contextmanager
-def staged_files(run: Run, out: Path) -> Iterator[Staged]:
+def staged_files(
+    run: Run, out: Path, *, qat: bool = True, precision: float | None = None, progress: bool = True
+) -> Iterator[Staged]:
     """Build the run's files beside the versions of `out`; they are gone at the end unless they were published.
 
     Raises:
         BadRun: the training is not whole, or stale.
         BadData: the run's records are missing.
+        BadSetting: a precision out of range.
     """
+    if precision is not None and not 0 < precision <= 1:
+        raise BadSetting(f"precision {precision}: a precision lies above 0 and is at most 1, such as 0.9")
     quiet_tensorflow()
+    asked = Asked(precision=precision, qat=qat)
     trained = load_trained(run)
-    if same := _exported_before(out, trained):
-        yield Staged(run, out, same, published=True)
+    if same := _exported_before(out, trained, asked):
+        yield Staged(run, out, trained, asked, same, published=True)
         return
     folder = new_staging(out)
     try:
-        facts = _build(run, trained, folder)
-        yield Staged(run, out, seal(folder, facts, name=out.resolve().name), published=False)
+        facts = build_files(run, trained, folder, progress=progress)
+        bundle = seal(folder, facts, name=out.resolve().name)
+        yield Staged(run, out, trained, asked, bundle, published=False)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def evaluate_files(staged: Staged, *, part: Part = "test", progress: bool = True) -> dict[str, Evaluation]:
-    """Measure each file by its own runtime on a part of the run's records."""
-    records, labels = staged.run.records, staged.bundle.manifest.labels
-    pictures = load_manifest(records).parts[part].pictures  # for the bar, which then knows the time left
-    evaluations = {}
-    for file, runtime in runnable(staged.bundle).items():
-        detector = load_detector(
-            staged.bundle.folder, file=file, runtime=runtime, score_threshold=EVALUATION_SCORE_THRESHOLD
-        )
-        evaluations[file] = evaluate(
-            detector, read_part(records, part), labels=labels, max_pictures=pictures, progress=progress
-        )
-    return evaluations
+def pass_gate(staged: Staged, *, timed: bool = True, progress: bool = True) -> Gated:
+    """Judge each file by its own runtime on the validation part, beside the checkpoint; choose thresholds there too.
 
-
-def publish(staged: Staged, evaluations: Mapping[str, Evaluation]) -> Bundle:
-    """Make the staged files the next version, their metrics in its manifest and its card."""
+    Of files that are published already it is what was found then.
+    """
     if staged.published:
-        return staged.bundle
-    metrics = {file: _numbers(evaluation) for file, evaluation in evaluations.items()}
-    facts = ModelFacts.model_validate(
-        {**staged.bundle.manifest.model_dump(include=set(ModelFacts.model_fields)), "metrics": metrics}
+        return Gated(read_gate(staged.bundle), staged.bundle.manifest.chosen_thresholds)
+    checkpoint = checkpoint_detector(staged.run, score_threshold=EVALUATION_SCORE_THRESHOLD)
+    judged = _judged(staged, checkpoint, None, timed, progress)
+    if staged.asked.qat and _loses(judged, INT8):
+        _learn_int8(staged, progress)
+        judged = _with(judged, _judged(staged, checkpoint, INT8, timed, progress))
+    gate = Gate(
+        asked=staged.asked,
+        pictures=judged.checkpoint.pictures,
+        checkpoint=measure(judged.checkpoint),
+        files=judged.files,
     )
-    staged.bundle.folder.joinpath(CARD_FILE).write_text(card(staged.out.resolve().name, facts), encoding="utf-8")
-    bundle = write_bundle(staged.bundle.folder, staged.out, facts)
-    logger.info("exported: bundle=%s step=%d", bundle.folder, facts.step)
-    return bundle
+    for refusal in gate.refusals:
+        logger.error("%s", refusal)
+    if gate.default is None:
+        return Gated(gate, {})
+    general = staged.bundle.manifest.score_threshold
+    found = judged.evaluations[gate.default]
+    return Gated(gate, choose_thresholds(found, precision=staged.asked.precision, general=general))
 
 
-def files_table(bundle: Bundle) -> pd.DataFrame:
-    """One row a file that runs: its size and what it reaches on the test part."""
-    rows = {
-        file: {"runtime": runtime, "MB": _megabytes(bundle, file), **bundle.manifest.metrics.get(file, {})}
+def evaluate_files(
+    staged: Staged, gated: Gated, *, part: Part = "test", progress: bool = True
+) -> dict[str, Evaluation]:
+    """Measure the files that passed on a part of the run's records, the default one first, which has intervals too."""
+    records, bundle = staged.run.records, staged.bundle
+    passed = [one.file for one in gated.gate.files if one.passed]
+    detectors: dict[str, Detector] = {
+        file: load_detector(bundle.folder, file=file, runtime=runtime, score_threshold=EVALUATION_SCORE_THRESHOLD)
         for file, runtime in runnable(bundle).items()
+        if file in passed
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("file")
+    default = gated.gate.default
+    if default is None:
+        return {}
+    pictures = load_manifest(records).parts[part].pictures
+    evaluation, others = evaluate_side_by_side(
+        detectors.pop(default), detectors, read_part(records, part), pictures=pictures,
+        input_size=bundle.decoder().input_size, intervals=True, progress=progress,
+        description=f"measuring on the {part} part {', '.join(passed)}",
+    )  # fmt: skip
+    measured = {default: evaluation}
+    for file, outcome in others.items():
+        if outcome.evaluation is None:
+            raise BadBundle(f"{file}: passed the gate and breaks down on the {part} part: {outcome.failed}")
+        measured[file] = outcome.evaluation
+    return measured
 
 
-def _build(run: Run, trained: Trained, folder: Path) -> ModelFacts:
-    # Here, for TensorFlow is quiet only when it is told so before its import.
-    from vigie.export.files import OUTPUTS, SAVED_MODEL_FILE, TFLITE_FILE, write_saved_model, write_tflite  # noqa: PLC0415
-    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, raw_model  # noqa: PLC0415
+def publish(staged: Staged, gated: Gated, evaluations: Mapping[str, Evaluation]) -> Exported:
+    """Make the files that passed the next version, their metrics in its manifest and its card.
 
-    spec = run.experiment.model
-    pixels = InputSpec(
-        width=spec.input_width,
-        height=spec.input_height,
-        resize=spec.resize,
-        mean_rgb=PIXEL_MEAN_RGB,
-        std_rgb=PIXEL_STD_RGB,
+    `evaluations` are those on the test part, the default file's first.
+    """
+    refused = gated.gate.refusals
+    if staged.published:
+        return Exported(staged.bundle, refused)
+    default = gated.gate.default
+    if default is None:
+        return Exported(None, refused)
+    folder = staged.bundle.folder
+    for refusal in refused:
+        for name in files_of(staged.bundle, refusal.file):
+            (folder / name).unlink(missing_ok=True)
+    (folder / GATE_FILE).write_text(gated.gate.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    facts = _facts(
+        staged,
+        default=default,
+        thresholds=thresholds_of(gated.thresholds),
+        chosen_thresholds=gated.thresholds,
+        metrics={file: _numbers(evaluation) for file, evaluation in evaluations.items()},
     )
-    model = raw_model(run.experiment, trained.checkpoints, normalised_input=True)
-    write_saved_model(model, folder, pixels)
-    write_tflite(model, folder / TFLITE_FILE, pixels)
-    if not (folder / SAVED_MODEL_FILE).is_file():
-        raise BadBundle(f"{folder}: TensorFlow wrote no {SAVED_MODEL_FILE}")
-    return ModelFacts(
-        default=TFLITE_FILE,
-        labels=run.experiment.classes,
-        input=pixels,
-        outputs=OUTPUTS,
-        anchors=spec.grid,
-        data_hash=load_manifest(run.records).source_hash,
-        training_key=trained.key,
-        code=code_version(),
-        trial_source=_trial(run, folder),
-        step=trained.step,
-    )
+    write_card(folder, staged.out.resolve().name, facts, gated.gate, evaluations[default], staged.run)
+    bundle = write_bundle(folder, staged.out, facts)
+    logger.info("exported: bundle=%s step=%d default=%s", bundle.folder, facts.step, default)
+    return Exported(bundle, refused)
 
 
-def _trial(run: Run, folder: Path) -> str:
-    """Drawn pictures can be drawn again; of others a few test pictures travel with the model."""
-    if run.prepared is None and run.pictures == run.folder / "voc":
-        return TRIAL_SCENE
-    (folder / TRIAL_FOLDER).mkdir()
-    with_objects = (sample for sample in read_part(run.records, "test") if sample.objects)
-    for number, sample in enumerate(islice(with_objects, TRIAL_PICTURES), start=1):
-        (folder / TRIAL_FOLDER / f"{number:02}.jpg").write_bytes(sample.picture.jpeg())
-    return TRIAL_FOLDER
+def _judged(staged: Staged, checkpoint: Detector, file: str | None, timed: bool, progress: bool) -> Judged:
+    # Sealed again: a file may be another one than when it was built.
+    bundle = seal(staged.bundle.folder, _facts(staged), name=staged.bundle.manifest.name)
+    records = staged.run.records
+    pictures = load_manifest(records).parts["validation"].pictures
+    return judge_files(
+        checkpoint, bundle, read_part(records, "validation"), pictures=pictures,
+        files=None if file is None else [file], timed=timed, progress=progress,
+    )  # fmt: skip
 
 
-def _exported_before(out: Path, trained: Trained) -> Bundle | None:
-    """The newest version in `out`, if it is whole and of this training."""
+def _loses(judged: Judged, file: str) -> bool:
+    return any(one.file == file and one.measured is not None and not one.passed for one in judged.files)
+
+
+def _with(judged: Judged, again: Judged) -> Judged:
+    """What was judged once more counts."""
+    newer = {one.file: one.model_copy(update={"quantisation_aware": True}) for one in again.files}
+    files = tuple(newer.get(one.file, one) for one in judged.files)
+    return Judged(judged.checkpoint, files, {**judged.evaluations, **again.evaluations})
+
+
+def _learn_int8(staged: Staged, progress: bool) -> None:
+    from vigie.export.quantisation_aware import quantisation_aware  # noqa: PLC0415 - needs a quiet TensorFlow
+
+    logger.info("the int8 file loses too much: the model learns on with its numbers rounded")
+    run = staged.run
+    model = quantisation_aware(run, staged.trained, folder=run.folder / QUANTISATION_FOLDER, progress=progress)
+    write_int8_of(run, model, staged.bundle.folder / INT8)
+
+
+def _facts(staged: Staged, **changed: object) -> ModelFacts:
+    kept = staged.bundle.manifest.model_dump(include=set(ModelFacts.model_fields))
+    return ModelFacts.model_validate({**kept, **changed})
+
+
+def _exported_before(out: Path, trained: Trained, asked: Asked) -> Bundle | None:
+    """The newest version in `out`, if it is whole, of this training, and was asked for in this way."""
     try:
         newest = open_bundle(out)
+        gate = read_gate(newest)
     except BadBundle as error:
         logger.info("exporting anew: %s", error)
         return None
-    return newest if newest.manifest.training_key == trained.key and len(runnable(newest)) > 1 else None
+    same = newest.manifest.training_key == trained.key and gate.asked.precision == asked.precision
+    # Whether the int8 file may learn only matters where it is not there.
+    return newest if same and (gate.asked.qat == asked.qat or INT8 in newest.manifest.files) else None
 
 
 def _numbers(evaluation: Evaluation) -> dict[str, float | None]:
     values = evaluation.to_json()
     return {name: values[name] for name in _METRICS}
-
-
-def _megabytes(bundle: Bundle, file: str) -> float:
-    """Of a SavedModel its variables too."""
-    named = [file] if file.endswith(".tflite") else [name for name in bundle.manifest.files if _of_saved_model(name)]
-    return round(sum(bundle.manifest.files[name].bytes for name in named) / 1e6, 2)
-
-
-def _of_saved_model(name: str) -> bool:
-    return name.endswith(".pb") or name.startswith(("variables/", "assets/"))

@@ -1,7 +1,7 @@
 """The gate: what a file must show before it is published, and what is kept of it in gate.json."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -150,20 +150,18 @@ def judge(checkpoint: Evaluation, ran: Ran, tolerance: Tolerance) -> tuple[Measu
 
 
 def measure(evaluation: Evaluation, checkpoint: Evaluation | None = None, paired: Bootstrap | None = None) -> Measured:
-    """The numbers that are kept; `paired` is the file's evaluation minus the checkpoint's."""
-    won = {} if paired is None else dict(zip(evaluation.per_class, paired.ap50, strict=True))
+    """The numbers that are kept; `paired` is the checkpoint's evaluation minus the file's."""
+    lost = {} if paired is None else dict(zip(evaluation.per_class, paired.ap50, strict=True))
     per_class = {}
     for label, found in evaluation.per_class.items():
         before = None if checkpoint is None else checkpoint.per_class[label].ap
-        interval = won.get(label)
+        interval = lost.get(label)
         per_class[label] = ClassResult(
             boxes=found.count,
             AP=found.ap,
             AP50=found.ap50,
             lost=None if before is None or found.ap is None else before - found.ap,
-            lost_AP50=None
-            if interval is None
-            else Spread(value=-interval.value, low=-interval.high, high=-interval.low),
+            lost_AP50=None if interval is None else Spread(**asdict(interval)),
         )
     return Measured(mAP=evaluation.coco["mAP"], mAP50=evaluation.coco["mAP50"], per_class=per_class)
 

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from vigie.adapters import explain
 from vigie.bundle import (
     CARD_FILE,
+    CARD_FOLDER,
     LABELS_FILE,
     MANIFEST_FILE,
     Bundle,
@@ -78,7 +79,7 @@ def write_bundle(staged: Path, out: Path, facts: ModelFacts) -> Bundle:
 
 def _listed(folder: Path) -> list[str]:
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(path for path in found if path not in _UNLISTED)
+    return sorted(path for path in found if path not in _UNLISTED and not path.startswith(f"{CARD_FOLDER}/"))
 
 
 def _sync(folder: Path) -> None:

@@ -17,6 +17,7 @@ from vigie.export.differences import Differences
 from vigie.pictures import Picture
 from vigie.ports import Detector
 from vigie.raw_heads import RawHeadsDetector
+from vigie.resizing import InputSize
 from vigie.training.evaluation import Evaluation, evaluate, evaluate_found
 
 _Raw: TypeAlias = tuple[Boxes, Scores]
@@ -42,11 +43,14 @@ def evaluate_side_by_side(
     samples: Iterable[Sample],
     *,
     pictures: int,
+    input_size: InputSize,
     intervals: bool = False,
     progress: bool = True,
     description: str = "evaluating",
 ) -> tuple[Evaluation, dict[str, Outcome]]:
     """The leading detector's evaluation, with intervals where asked, and the others', which are without.
+
+    `pictures` is how many there are, `input_size` that of the model.
 
     Raises:
         BadData: as `vigie.training.evaluation.evaluate`.
@@ -54,15 +58,14 @@ def evaluate_side_by_side(
     """
     together = _SideBySide(leading, others)
     labels = tuple(leading.labels)
-    size = leading.decoder.input_size if isinstance(leading, RawHeadsDetector) else None
     evaluation = evaluate(
-        together, samples, labels=labels, max_pictures=pictures, input_size=size, intervals=intervals,
+        together, samples, labels=labels, max_pictures=pictures, input_size=input_size, intervals=intervals,
         progress=progress, description=description,
     )  # fmt: skip
     for outcome in together.outcomes.values():
         if outcome.failed is None:
             outcome.evaluation = evaluate_found(
-                outcome.found, evaluation.per_picture, labels=labels, input_size=size, intervals=False
+                outcome.found, evaluation.per_picture, labels=labels, input_size=input_size, intervals=False
             )
     return evaluation, together.outcomes
 

@@ -64,5 +64,12 @@ def _in_a_process_of_its_own(folder: Path, file: str, runtime: str, threads: int
 
 
 if __name__ == "__main__":
+    from vigie.data.quiet import quiet_tensorflow
+
+    quiet_tensorflow()
+    import tensorflow as tf
+
     _folder, _file, _runtime, _threads = sys.argv[1:]
+    tf.config.threading.set_intra_op_parallelism_threads(int(_threads))
+    tf.config.threading.set_inter_op_parallelism_threads(1)
     sys.stdout.write(f"{_milliseconds(Path(_folder), _file, _runtime, int(_threads))}\n")

@@ -9,6 +9,7 @@ models/<name>/<N>/
     labels.txt                    one a line, in the order of the scores
     manifest.json                 what the files are and how to use them: `Manifest`
     README.md                     the model card; no hash is kept of it, so that a person may add to it
+    card/                         the pictures and numbers that it shows; no hash is kept of them either
     trial/                        pictures to try it on, where the set may be shown
 
 A file that did not pass the gate is not there.
@@ -31,6 +32,7 @@ from vigie.resizing import Resize, Triple
 MANIFEST_FILE = "manifest.json"
 LABELS_FILE = "labels.txt"
 CARD_FILE = "README.md"
+CARD_FOLDER = "card"
 GATE_FILE = "gate.json"
 SAVED_MODEL = "saved_model.pb"
 FP32 = "model_fp32.tflite"
