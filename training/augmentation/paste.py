@@ -27,11 +27,12 @@ def paste(picture: Annotated, donor: Annotated, favour: tf.Tensor, seed: tf.Tens
     image, (boxes, classes) = picture[0], sound(*picture[1:])
     picture, donor = (image, boxes, classes), (donor[0], *sound(*donor[1:]))
     large = tf.boolean_mask(tf.range(tf.shape(donor[1])[0]), _shorter_px(donor[1], donor[0]) >= _SMALLEST_PX)
-    return tf.cond(
+    changed: Annotated = tf.cond(
         tf.size(large) > 0,
         lambda: _pasted(picture, donor, _chosen(large, donor[2], favour, seed), seed),
-        lambda: (image, boxes, classes),
+        lambda: picture,
     )
+    return changed
 
 
 def _chosen(large: tf.Tensor, classes: tf.Tensor, favour: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -52,15 +53,16 @@ def _pasted(picture: Annotated, donor: Annotated, chosen: tf.Tensor, seed: tf.Te
     places = (tf.tile(corners, [1, 2]) + inner) / tf.tile(size, [2])
     free = tf.logical_and(tf.reduce_all(whole <= size), _free(places, boxes))
     first = tf.argmax(free)
-    return tf.cond(
+    changed: Annotated = tf.cond(
         free[first],
         lambda: (
             _blended(image, copy, inner, whole, corners[first]),
             tf.concat([boxes, places[first][None]], axis=0),
             tf.concat([classes, donor[2][chosen][None]], axis=0),
         ),
-        lambda: (image, boxes, classes),
+        lambda: picture,
     )
+    return changed
 
 
 def _cut_out(image: tf.Tensor, box: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -75,7 +77,10 @@ def _cut_out(image: tf.Tensor, box: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tens
     copy, inner = image[top:bottom, left:right], corners - tf.tile(top_left, [2])
     width = (bottom_right - top_left)[1]
     mirrored = tf.stack([inner[0], width - inner[3], inner[2], width - inner[1]])
-    return tf.cond(uniform(seed, 3, []) < 0.5, lambda: (tf.reverse(copy, [1]), mirrored), lambda: (copy, inner))
+    either: tuple[tf.Tensor, tf.Tensor] = tf.cond(
+        uniform(seed, 3, []) < 0.5, lambda: (tf.reverse(copy, [1]), mirrored), lambda: (copy, inner)
+    )
+    return either
 
 
 def _zoom(inner: tf.Tensor, boxes: tf.Tensor, size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
