@@ -13,9 +13,9 @@ from vigie.adapters import explain
 from vigie.annotations import content_of, subfolders
 from vigie.data.atomic import whole_folder
 from vigie.data.fetch.archives import EXPECTED, Limits, unpack_archive
-from vigie.data.fetch.download import TIMEOUT_S, download
 from vigie.data.fetch.kaggle import PREFIX, download_from_kaggle
 from vigie.data.fetch.tree import copy_tree, tree_facts
+from vigie.download import TIMEOUT_S, download
 from vigie.errors import BadData, BadSetting, VigieError
 from vigie.layouts import open_set
 

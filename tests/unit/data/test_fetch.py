@@ -7,19 +7,17 @@ import logging
 import tarfile
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+from loopback_server import send, serving
 
 from vigie.data.fetch.archives import Limits
 from vigie.data.fetch.fetch import MARKER, Fetched, advice, fetch, fetched, sets_in
 from vigie.errors import BadData, BadSetting, Unavailable, VigieError
 from vigie.layouts import open_set
-
-Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 @pytest.fixture(autouse=True)
@@ -52,40 +50,6 @@ def files(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name != MARKER
     }
-
-
-@contextmanager
-def serving(answer: Answer) -> Iterator[str]:
-    """A server that answers GET and POST alike."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            answer(self)
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            answer(self)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def send(to: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:
-    to.send_response(status)
-    for name, value in {"Content_Length": str(len(body)), **headers}.items():
-        to.send_header(name.replace("_", "-"), value)
-    to.end_headers()
-    to.wfile.write(body)
 
 
 def leftovers(folder: Path) -> list[str]:

@@ -23,14 +23,16 @@ _CHUNK = 1 << 20
 _GO_ON = "the same command goes on where it stood"
 
 
-def download(url: str, path: Path, *, timeout_s: float = TIMEOUT_S, progress: bool = True) -> str:
+def download(
+    url: str, path: Path, *, most_bytes: int | None = None, timeout_s: float = TIMEOUT_S, progress: bool = True
+) -> str:
     """Fetch `url` into `path` and return its SHA-256; what an interrupted run left at `path` is used if it still fits.
 
     `timeout_s` holds for the connection and between two bytes. `path` and `path`.json are the caller's to remove.
 
     Raises:
         BadSetting: no http(s) address.
-        BadData: the server says no, or sends something else than announced.
+        BadData: the server says no, sends something else than announced, or more than `most_bytes`.
         Unavailable: no connection, or it broke; or another process downloads to `path`.
     """
     _check(url)
@@ -40,7 +42,7 @@ def download(url: str, path: Path, *, timeout_s: float = TIMEOUT_S, progress: bo
         have = path.stat().st_size if known else 0
         try:
             with _open_from(url, have, known, timeout_s) as response:
-                return _receive(response, url, target, path, have, progress=progress)
+                return _receive(response, url, target, path, have, most_bytes, progress=progress)
         except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
             raise _explained(error, url, path, timeout_s) from error
 
@@ -101,7 +103,9 @@ def _open(url: str, have: int, known: str | None, timeout_s: float) -> Any:
     return opener.open(urllib.request.Request(url, headers=headers), timeout=timeout_s)  # noqa: S310  # see _check
 
 
-def _receive(response: Any, url: str, target: IO[bytes], path: Path, have: int, *, progress: bool) -> str:
+def _receive(
+    response: Any, url: str, target: IO[bytes], path: Path, have: int, most_bytes: int | None, *, progress: bool
+) -> str:
     go_on = response.status == http.HTTPStatus.PARTIAL_CONTENT and _starts_at(response, have)
     if not go_on:
         have = 0
@@ -113,6 +117,7 @@ def _receive(response: Any, url: str, target: IO[bytes], path: Path, have: int, 
         path.with_name(f"{path.name}.json").unlink(missing_ok=True)
     length = response.headers.get("Content-Length")
     total = have + int(length) if length is not None and length.isdecimal() else None
+    _refuse_more(total or 0, most_bytes, url)
     free = shutil.disk_usage(path.parent).free
     if total is not None and total - have > free:
         raise BadData(f"{url}: has {total} bytes, and the disk of {path.parent} has room for {free}; make room")
@@ -123,11 +128,17 @@ def _receive(response: Any, url: str, target: IO[bytes], path: Path, have: int, 
             target.write(chunk)
             digest.update(chunk)
             have += len(chunk)
+            _refuse_more(have, most_bytes, url)
             bar.update(len(chunk))
     target.flush()
     if total is not None and have != total:
         raise Unavailable(f"{url}: the connection ended after {have} of {total} bytes; {_GO_ON}")
     return str(digest.hexdigest())
+
+
+def _refuse_more(size: int, most_bytes: int | None, url: str) -> None:
+    if most_bytes is not None and size > most_bytes:
+        raise BadData(f"{url}: is larger than the {most_bytes} bytes that are expected at most; look at the address")
 
 
 def _starts_at(response: Any, have: int) -> bool:
