@@ -138,12 +138,12 @@ def _facts(run: Run, trained: Trained, folder: Path) -> ModelFacts:
         data_hash=load_manifest(run.records).source_hash,
         training_key=trained.key,
         code=code_version(),
-        trial_source=_trial(run, folder),
+        trial_source=trial(run, folder),
         step=trained.step,
     )
 
 
-def _trial(run: Run, folder: Path) -> str:
+def trial(run: Run, folder: Path) -> str:
     """Drawn pictures can be drawn again; of others a few test pictures travel with the model."""
     if run.prepared is None and run.draws_pictures:
         return TRIAL_SCENE

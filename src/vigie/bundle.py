@@ -16,6 +16,7 @@ A file that did not pass the gate is not there.
 """
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -40,6 +41,9 @@ FP16 = "model_fp16.tflite"
 INT8 = "model_int8.tflite"
 POSTPROCESS = "model_postprocess.tflite"
 ONNX = "model.onnx"
+
+FORMAT: Literal[1] = 1
+"""Of the manifest; another one cannot be read."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Label = Annotated[str, Field(pattern=r"^\S(.*\S)?$", description="one line, no space at its ends")]
@@ -118,7 +122,7 @@ class ModelFacts(_Section):
 class Manifest(ModelFacts):
     """`manifest.json`. Times are UTC; paths are relative to the bundle, with `/`."""
 
-    format: Literal[1] = 1
+    format: Literal[1] = FORMAT
     name: str
     version: int = Field(ge=0, description="the folder's number; 0 while it is being made")
     made_at: AwareDatetime
@@ -227,11 +231,32 @@ def _versions(parent: Path) -> list[Path]:
 
 def _read_manifest(path: Path) -> Manifest:
     try:
-        return Manifest.model_validate_json(path.read_bytes())
+        text = path.read_bytes()
     except OSError as error:
         raise BadBundle(f"{path}: cannot be read: {error.strerror}") from error
+    _refuse_other_format(path, text)
+    try:
+        return Manifest.model_validate_json(text)
     except ValidationError as error:
         raise BadBundle(f"{explain(error, str(path))}; export the model again") from error
+
+
+def _refuse_other_format(path: Path, text: bytes) -> None:
+    """Before anything else is looked at: in another format everything may be otherwise."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return  # which is told with its place
+    found = values.get("format", FORMAT) if isinstance(values, dict) else FORMAT
+    if found == FORMAT:
+        return
+    if isinstance(found, int) and found > FORMAT:
+        what, how = "a newer Vigie", "install that one, or export the model again with this one"
+    else:
+        what, how = "an older Vigie", "export the model again"
+    made_by = values.get("code")
+    version = f" ({made_by})" if isinstance(made_by, str) else ""
+    raise BadBundle(f"{path}: has the format {found!r}, made by {what}{version}; this one reads {FORMAT}: {how}")
 
 
 def _verify(bundle: Bundle) -> None:

@@ -170,7 +170,9 @@ def test_labels_that_disagree_are_refused(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda manifest: manifest.update(format=2), "format: .*found 2"),
+        (lambda manifest: manifest.update(format=2), r"format 2, made by a newer Vigie \(0\.1\.0\); .* reads 1"),
+        (lambda manifest: manifest.update(format=2, anchors="otherwise"), "made by a newer Vigie"),
+        (lambda manifest: manifest.update(format=0), "format 0, made by an older Vigie .* export the model again"),
         (lambda manifest: manifest.update(colour="red"), "colour: there is no such setting"),
         (lambda manifest: manifest.pop("anchors"), "anchors: is missing"),
         (lambda manifest: manifest.update(default="model_int8.tflite"), r"model_int8\.tflite is not among the files"),
