@@ -59,7 +59,7 @@ $(VENV)/.user: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.developer: pyproject.toml constraints.txt | $(BIN)/python
-	$(INSTALL) -e '.[stream,train,dev]'
+	$(INSTALL) -e '.[stream,train,onnxruntime,openvino,dev]'
 	@touch $@ $(VENV)/.user
 
 # ---- pictures to model
