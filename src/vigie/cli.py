@@ -17,6 +17,7 @@ import typer
 from vigie.errors import BadSetting, Unavailable, VigieError
 from vigie.streaming.cli import app as stream_app
 from vigie.streaming.cli import predict_command
+from vigie.zoo.cli import app as models_app
 
 app = typer.Typer(
     name="vigie",
@@ -28,6 +29,7 @@ app = typer.Typer(
 data_app = typer.Typer(no_args_is_help=True, help="Pictures to records.")
 kafka_app = typer.Typer(no_args_is_help=True, help="A single-node Apache Kafka on loopback, for trying things out.")
 app.add_typer(data_app, name="data")
+app.add_typer(models_app, name="models")
 app.add_typer(stream_app, name="stream")
 app.add_typer(kafka_app, name="kafka")
 app.command("predict")(predict_command)
@@ -375,16 +377,31 @@ def evaluate_command(
 def export_command(
     run: Annotated[Path, typer.Argument(help="A run that was trained.")],
     out: Annotated[Path, typer.Option(help="The model's folder, such as models/NAME; a new version is made in it.")],
+    precision: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Choose thresholds that reach it on validation; else those of the best F1."),
+    ] = None,
+    qat: Annotated[
+        bool, typer.Option(help="Train on with the rounding of int8 where that file loses too much without.")
+    ] = True,
 ) -> None:
-    """Export a run's checkpoint into a model bundle, and measure each file of it.
+    """Export a run's checkpoint into a model bundle; a file that does not equal the checkpoint is left out.
 
-    Example: `vigie export runs/demo --out models/demo`
+    Each file is run by its own runtime on the validation pictures: size, mAP, the largest differences and milliseconds
+    stand in the table and in gate.json. Exit code 1 where a file was refused.
+
+    Example: `vigie export runs/demo --out models/demo --precision .9`
     """
     from vigie.export.export import export
     from vigie.runs import load_run
 
-    bundle = export(load_run(run), out)
-    say({"bundle": bundle.folder}, as_json=False)
+    exported = export(load_run(run), out, precision=precision, qat=qat)
+    for refusal in exported.refused:
+        sys.stderr.write(f"vigie: {refusal}\n")
+    if exported.bundle is not None:
+        say({"bundle": exported.bundle.folder}, as_json=False)
+    if exported.refused or exported.bundle is None:
+        raise typer.Exit(1)
 
 
 @app.command("make")
