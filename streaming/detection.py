@@ -1,4 +1,8 @@
-"""Frames to what is on them: the one way that the worker and `vigie predict` share."""
+"""Frames to what is on them: the one way that the worker and `vigie predict` share.
+
+A frame is decoded as late and as little as can be: for the detector at the size that its input needs, whole only to be
+drawn on. Evaluation decodes whole pictures: it measures the model, not this.
+"""
 
 import logging
 import time
@@ -27,7 +31,16 @@ class Seen:
     """A frame that a detector looked at."""
 
     found: Detections
-    pixels: Pixels
+    picture: Picture
+
+    @property
+    def pixels(self) -> Pixels:
+        """Of the whole frame.
+
+        Raises:
+            BadPicture: the detector could do with less, and the whole cannot be decoded.
+        """
+        return self.picture.rgb()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +63,52 @@ def frame_of_capture(capture: Capture, camera: str, epoch: str) -> Frame:
 
 
 def detect_frames(detector: Detector, frames: Sequence[Frame], *, model: str) -> list[Seen | Unseen]:
-    """One entry a frame, in order. `times_ms` gets `decode` and `detect`, the frame's share of the batch's time."""
-    decoded = [_decode(frame) for frame in frames]
-    good = [one for one in decoded if isinstance(one, _Decoded)]
+    """One entry a frame, in order. `times_ms` gets `decode` and, of the rest, the frame's share of the batch: `detect`."""
+    opened = [_opened(frame) for frame in frames]
+    pictures = [picture for picture in opened if isinstance(picture, Picture)]
     watch = Stopwatch()
     with watch.time("detect"):
-        outcomes = iter(_outcomes(detector, [one.picture for one in good]))
-    share_ms = watch.times_ms["detect"] / max(1, len(good))
+        outcomes = iter(_outcomes(detector, pictures))
+    decode_ms = sum(_decode_ms(picture) for picture in pictures)
+    share_ms = max(0.0, watch.times_ms["detect"] - decode_ms) / max(1, len(pictures))
     return [
-        one if isinstance(one, Unseen) else _seen(one, next(outcomes), model=model, detect_ms=share_ms)
-        for one in decoded
+        picture
+        if isinstance(picture, Unseen)
+        else _seen(frame, picture, next(outcomes), model=model, detect_ms=share_ms)
+        for frame, picture in zip(frames, opened, strict=True)
     ]
 
 
 def drawn(seen: Seen, labels: Sequence[str]) -> tuple[Detections, Pixels]:
-    """A copy of the picture with its boxes, and the detections with the time that drawing them took."""
-    watch = Stopwatch()
+    """A copy of the picture with its boxes, and the detections with the time that drawing them took.
+
+    Raises:
+        BadPicture: as `Seen.pixels`.
+    """
+    pixels = seen.pixels
+    watch = Stopwatch({"decode": _decode_ms(seen.picture)})
     with watch.time("draw"):
-        rgb = draw(seen.pixels, seen.found.detections, labels)
+        rgb = draw(pixels, seen.found.detections, labels)
     return with_times(seen.found, watch), rgb
+
+
+def annotated(seen: Seen, labels: Sequence[str]) -> tuple[Detections, bytes]:
+    """The picture with its boxes as a JPEG that fits a message, and the detections with the times of making it.
+
+    Where nothing was found it is the frame as it came, neither decoded nor encoded, if that is a plain JPEG.
+
+    Raises:
+        BadPicture: as `Seen.pixels`.
+    """
+    if not seen.found.detections and seen.picture.is_plain_jpeg:
+        jpeg = seen.picture.jpeg()
+        if len(jpeg) <= MAX_JPEG_BYTES:
+            return with_times(seen.found, Stopwatch({"draw": 0.0, "encode": 0.0})), jpeg
+    found, rgb = drawn(seen, labels)
+    watch = Stopwatch()
+    with watch.time("encode"):
+        jpeg = fitting_jpeg(rgb)
+    return with_times(found, watch), jpeg
 
 
 def fitting_jpeg(rgb: Pixels) -> bytes:
@@ -94,22 +134,15 @@ class Stopwatch:
         self.times_ms[stage] = round(1000 * (time.perf_counter() - start), 3)
 
 
-@dataclass(frozen=True, slots=True)
-class _Decoded:
-    frame: Frame
-    picture: Picture
-    decode_ms: float
-
-
-def _decode(frame: Frame) -> _Decoded | Unseen:
-    watch = Stopwatch()
+def _opened(frame: Frame) -> Picture | Unseen:
     try:
-        with watch.time("decode"):
-            picture = Picture.from_bytes(frame.jpeg)
-            picture.rgb()
+        return Picture.from_bytes(frame.jpeg, reducible=True)
     except BadPicture as error:
         return Unseen("decode", str(error))
-    return _Decoded(frame, picture, watch.times_ms["decode"])
+
+
+def _decode_ms(picture: Picture) -> float:
+    return round(1000 * picture.decode_s, 3)
 
 
 def _outcomes(detector: Detector, pictures: Sequence[Picture]) -> list[list[Detection] | Unseen]:
@@ -128,19 +161,20 @@ def _outcomes(detector: Detector, pictures: Sequence[Picture]) -> list[list[Dete
     return [Unseen("decode", str(entry)) if isinstance(entry, BadPicture) else entry for entry in entries]
 
 
-def _seen(one: _Decoded, outcome: list[Detection] | Unseen, *, model: str, detect_ms: float) -> Seen | Unseen:
+def _seen(
+    frame: Frame, picture: Picture, outcome: list[Detection] | Unseen, *, model: str, detect_ms: float
+) -> Seen | Unseen:
     if isinstance(outcome, Unseen):
         return outcome
-    frame = one.frame
     found = Detections(
         frame_id=frame.id,
         camera=frame.camera,
         seq=frame.seq,
         captured_at=frame.captured_at,
-        width=one.picture.width,
-        height=one.picture.height,
+        width=picture.width,
+        height=picture.height,
         model=model,
         detections=tuple(outcome),
-        times_ms={**frame.times_ms, "decode": one.decode_ms, "detect": round(detect_ms, 3)},
+        times_ms={**frame.times_ms, "decode": _decode_ms(picture), "detect": round(detect_ms, 3)},
     )
-    return Seen(found, one.picture.rgb())
+    return Seen(found, picture)

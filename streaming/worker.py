@@ -10,9 +10,9 @@ from functools import partial
 from threading import Event
 
 from vigie.domain import Frame
-from vigie.errors import BadMessage
+from vigie.errors import BadMessage, BadPicture
 from vigie.ports import Bus, Detector, Message, Record
-from vigie.streaming.detection import Seen, Stopwatch, detect_frames, drawn, fitting_jpeg, with_times
+from vigie.streaming.detection import Seen, Stopwatch, annotated, detect_frames
 from vigie.streaming.messages import (
     Annotated,
     Topics,
@@ -133,20 +133,20 @@ def decide(
             messages.append(_buried(record, "message", str(frame), topics, polled_at))
             continue
         outcome = next(outcomes)
-        if isinstance(outcome, Seen):
-            messages += _results(outcome, detector.labels, topics)
-        else:
-            messages.append(_buried(record, outcome.stage, outcome.reason, topics, polled_at))
+        messages += (
+            _results(record, outcome, detector.labels, topics, polled_at)
+            if isinstance(outcome, Seen)
+            else [_buried(record, outcome.stage, outcome.reason, topics, polled_at)]
+        )
     return messages
 
 
-def _results(seen: Seen, labels: Sequence[str], topics: Topics) -> list[Message]:
+def _results(record: Record, seen: Seen, labels: Sequence[str], topics: Topics, at: datetime) -> list[Message]:
     """The drawn picture may be smaller than the frame; boxes are in pixels of the frame all the same."""
-    found, rgb = drawn(seen, labels)
-    watch = Stopwatch()
-    with watch.time("encode"):
-        jpeg = fitting_jpeg(rgb)
-    found = with_times(found, watch)
+    try:
+        found, jpeg = annotated(seen, labels)
+    except BadPicture as error:
+        return [_buried(record, "decode", str(error), topics, at)]
     return [detections_message(topics, found), annotated_message(topics, Annotated(found, jpeg))]
 
 

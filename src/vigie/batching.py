@@ -9,7 +9,7 @@ import numpy.typing as npt
 from vigie.domain import Detection
 from vigie.errors import BadPicture
 from vigie.pictures import Picture, Pixels
-from vigie.resizing import InputSize, resized
+from vigie.resizing import InputSize, placed
 
 Output = TypeVar("Output")
 
@@ -39,9 +39,9 @@ def detect_in_batches(
 
 def _input(picture: Picture, size: InputSize) -> Pixels | BadPicture:
     try:
-        rgb = picture.rgb()
+        if not (picture.width and picture.height):
+            return BadPicture(f"the picture has no pixels: it is {picture.width} px wide and {picture.height} px high")
+        place = size.placement(picture.width, picture.height)
+        return placed(picture.rgb_for(place.width, place.height), size, place)
     except BadPicture as error:
         return error
-    if not rgb.size:
-        return BadPicture(f"the picture has no pixels: it is {picture.width} px wide and {picture.height} px high")
-    return resized(rgb, size)

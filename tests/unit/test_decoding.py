@@ -112,13 +112,15 @@ def test_only_so_many_are_given_and_the_best_of_them() -> None:
 
 def test_nothing_over_the_threshold_is_an_empty_list() -> None:
     assert decoded(decoder(), REST, scores((0.1, 0.2), (0.3, 0.4))) == []
-    assert list(non_maximum_suppression(np.empty((0, 4), np.float32), np.empty(0, np.float32), 0.5)) == []
+    assert list(non_maximum_suppression(np.empty((0, 4), np.float32), np.empty(0, np.int64), 0.5, 9)) == []
 
 
 def test_suppression_is_greedy_so_a_suppressed_box_suppresses_none() -> None:
     # Neighbours share 7 of 13, IoU .54; the outer two 4 of 16.
     chain = np.array([[0, 0, 10, 10], [0, 3, 10, 13], [0, 6, 10, 16]], np.float32)
-    assert list(non_maximum_suppression(chain, np.array([0.9, 0.8, 0.7], np.float32), 0.5)) == [0, 2]
+    assert list(non_maximum_suppression(chain, np.zeros(3, np.int64), 0.5, 9)) == [0, 2]
+    assert list(non_maximum_suppression(chain, np.array([0, 1, 0]), 0.5, 9)) == [0, 1, 2]
+    assert list(non_maximum_suppression(chain, np.zeros(3, np.int64), 0.5, 1)) == [0]
 
 
 def test_candidates_beyond_the_best_are_left_out_of_the_suppression() -> None:

@@ -23,7 +23,7 @@ from vigie.foreign.metadata import Told, told_by
 from vigie.foreign.sidecar import InputSection, read_sidecar
 from vigie.ports import Detector
 from vigie.raw_heads import RawHeadsDetector
-from vigie.resizing import InputSize, Triple
+from vigie.resizing import InputSize, Triple, pixel_values
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Network:
     """An interpreter with one picture as its input; what a pixel becomes stands in a table of 256 rows."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        self._path = path
+        self.path = path
         self._interpreter = _interpreter(path, threads)
         self.told = told_by(path)
         op = self.told.postprocess
@@ -119,6 +119,9 @@ class Network:
         self._outputs = self._interpreter.get_output_details()
         self.outputs = _outputs(self._interpreter, self._outputs, self.told.outputs)
         self._table = np.zeros((1, 256, 3), self.kind)
+
+    def __str__(self) -> str:
+        return _listed(self._interpreter.get_input_details())
 
     @property
     def classes(self) -> int | None:
@@ -158,8 +161,8 @@ class _BundleHeads:
         self._network = Network(path, threads)
         if (self._network.height, self._network.width) != (spec.height, spec.width):
             raise BadBundle(
-                f"{path}: takes pictures of {self._network.width}x{self._network.height}, the manifest expects "
-                f"{spec.width}x{spec.height}; export the model again"
+                f"{path}: takes {self._network}, the manifest expects one picture (1, {spec.height}, {spec.width}, 3); "
+                "export the model again"
             )
         self._network.takes(pixel_table(self._network, spec.mean_rgb, spec.std_rgb))
         self._boxes, self._scores = (self._place(name, path) for name in (names.boxes, names.scores))
@@ -178,7 +181,7 @@ class _BundleHeads:
 
 def pixel_table(network: Network, mean_rgb: Triple, std_rgb: Triple) -> npt.NDArray[Any]:
     """256 x 3: (pixel - mean) / std, in whole numbers where the input has such."""
-    values = (np.arange(256, dtype=np.float32)[:, None] - np.float32(mean_rgb)) / np.float32(std_rgb)
+    values = pixel_values(mean_rgb, std_rgb)
     if network.kind == np.float32:
         return values
     scale, zero = network.quantisation
@@ -198,7 +201,7 @@ def _set_input(network: Network, asked: InputSection, told: Told) -> None:
     elif network.kind == np.float32:
         mean, std = told.mean_rgb, told.std_rgb
         if mean is None or std is None:
-            logger.info("%s does not say how pixels are normalised: taken as (x - 127.5) / 127.5", network)
+            logger.info("%s: does not say how pixels are normalised: taken as (x - 127.5) / 127.5", network.path)
             mean, std = _triple(USUAL_MEAN), _triple(USUAL_STD)
         network.takes(pixel_table(network, mean, std))
     else:
