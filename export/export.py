@@ -164,7 +164,7 @@ def evaluate_files(
     evaluation, others = evaluate_side_by_side(
         detectors.pop(default), detectors, read_part(records, part), pictures=pictures,
         input_size=bundle.decoder().input_size, intervals=True, progress=progress,
-        description=f"measuring on the {part} part {', '.join(passed)}",
+        description=f"measuring {len(passed)} files on the {part} part",
     )  # fmt: skip
     measured = {default: evaluation}
     for file, outcome in others.items():

@@ -54,7 +54,7 @@ def judge_files(
     detectors, broken = _loaded(bundle, chosen)
     evaluation, outcomes = evaluate_side_by_side(
         checkpoint, detectors, samples, pictures=pictures,
-        input_size=bundle.decoder().input_size, progress=progress, description=f"judging {', '.join(chosen)}",
+        input_size=bundle.decoder().input_size, progress=progress, description=_said(chosen),
     )  # fmt: skip
     times = _times(bundle, chosen, broken, progress) if timed else {}
     results = [
@@ -63,6 +63,10 @@ def judge_files(
     ]
     ran = {file: one.evaluation for file, one in outcomes.items() if one.evaluation is not None}
     return Judged(evaluation, tuple(results), {file: ran[file] for file in chosen if file in ran})
+
+
+def _said(files: Mapping[str, str]) -> str:
+    return f"judging {len(files)} files beside the checkpoint" if len(files) > 1 else f"judging {''.join(files)}"
 
 
 def _loaded(bundle: Bundle, files: Mapping[str, str]) -> tuple[dict[str, Detector], dict[str, str]]:

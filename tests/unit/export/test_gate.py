@@ -37,21 +37,23 @@ DECODER = Decoder(
     score_threshold=0.01,
 )
 
-Model = Any
-Change = Callable[[Any, Any], dict[str, Any]]
+Change = Callable[[Any, Any], tuple[Any, Any]]
 
 
-def model_of(change: Change = lambda boxes, scores: {"raw_boxes": boxes, "scores": scores}) -> Model:
-    """Finds each cell that has one of the three colours from edge to edge, as exactly that cell."""
-    import tensorflow as tf
-    import tf_keras
+class Colours:
+    """Finds each cell that has one of the three colours from edge to edge, as exactly that cell; then it is changed."""
 
-    pixels = tf_keras.Input((INPUT.height, INPUT.width, 3))
-    scores = tf_keras.layers.Reshape((-1, 3))(
-        tf.sigmoid(12 * (tf_keras.layers.AveragePooling2D(CELL_PX)(pixels) - 0.7))
-    )
-    boxes = tf.tile(0 * scores[..., :1], (1, 1, 4))
-    return tf_keras.Model(pixels, change(boxes, scores))
+    def __init__(self, change: Change = lambda boxes, scores: (boxes, scores)) -> None:
+        self.variables: Sequence[Any] = ()
+        self._change = change
+
+    def __call__(self, pictures: Any, *, training: bool) -> dict[str, Any]:
+        import tensorflow as tf
+
+        brightness = tf.nn.avg_pool2d(pictures, CELL_PX, CELL_PX, "VALID")
+        scores = tf.sigmoid(12 * (tf.reshape(brightness, (-1, len(DECODER.anchors), len(LABELS))) - 0.7))
+        boxes = 0 * tf.concat([scores, scores[..., :1]], axis=2)
+        return dict(zip(("raw_boxes", "scores"), self._change(boxes, scores), strict=True))
 
 
 def pictures() -> list[Sample]:
@@ -73,7 +75,7 @@ def pictures() -> list[Sample]:
 SAMPLES = pictures()
 
 
-def write_all(model: Model, folder: Path) -> None:
+def write_all(model: Colours, folder: Path) -> None:
     from vigie.export.metadata import add_metadata
     from vigie.export.onnx import write_onnx
     from vigie.export.saved_model import write_saved_model
@@ -92,7 +94,7 @@ def write_all(model: Model, folder: Path) -> None:
 def faithful(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Every file of the model that is the checkpoint."""
     folder = tmp_path_factory.mktemp("faithful")
-    write_all(model_of(), folder)
+    write_all(Colours(), folder)
     return folder
 
 
@@ -103,7 +105,7 @@ def files(faithful: Path, tmp_path: Path) -> Path:
 
 
 def judged(folder: Path, *, only: Sequence[str] | None = None, timed: bool = False) -> dict[str, FileResult]:
-    model = model_of()
+    model = Colours()
 
     def heads(rgb_u8: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         outputs = model(normalised(rgb_u8, INPUT.mean_rgb, INPUT.std_rgb), training=False)
@@ -142,7 +144,7 @@ def test_swapped_outputs_close_the_gate_and_the_classes_are_named(files: Path) -
 
     from vigie.export.tflite import write_fp32
 
-    swapped = model_of(lambda boxes, scores: {"raw_boxes": boxes, "scores": tf.gather(scores, [1, 0, 2], axis=2)})
+    swapped = Colours(lambda boxes, scores: (boxes, tf.gather(scores, [1, 0, 2], axis=2)))
     write_fp32(swapped, files / FP32, INPUT)
     results = judged(files)
     [file] = [one for one in results.values() if not one.passed]
@@ -157,7 +159,7 @@ def test_boxes_a_hair_off_close_the_gate_though_nothing_is_lost(files: Path) -> 
     from vigie.export.tflite import write_fp32
 
     # .02 of a raw unit is .02 / 10 of the anchor's side of 8 px.
-    moved = model_of(lambda boxes, scores: {"raw_boxes": boxes + 0.02, "scores": scores})
+    moved = Colours(lambda boxes, scores: (boxes + 0.02, scores))
     write_fp32(moved, files / FP32, INPUT)
     write_onnx(moved, files / ONNX, INPUT)
     results = judged(files, only=[FP32, ONNX])
@@ -171,7 +173,7 @@ def test_a_wrong_calibration_range_closes_the_gate_on_the_int8_file_alone(files:
     from vigie.export.tflite import write_int8
 
     dark = [np.full((INPUT.height, INPUT.width, 3), number, np.uint8) for number in range(8)]
-    write_int8(model_of(), files / INT8, INPUT, dark)
+    write_int8(Colours(), files / INT8, INPUT, dark)
     results = judged(files)
     assert [one.file for one in results.values() if not one.passed] == [INT8]
     said = "; ".join(results[INT8].reasons)
@@ -187,7 +189,7 @@ def test_only_the_class_that_lost_is_named(files: Path) -> None:
     from vigie.export.tflite import write_int8
 
     weights = tf.constant([1.0, 1.0, 0.001])
-    blind = model_of(lambda boxes, scores: {"raw_boxes": boxes, "scores": scores * weights})
+    blind = Colours(lambda boxes, scores: (boxes, scores * weights))
     write_int8(blind, files / INT8, INPUT, [one.picture.rgb() for one in SAMPLES[:20]])
     said = "; ".join(judged(files, only=[INT8])[INT8].reasons)
     assert "blue loses 1.0000 AP50 on 60 boxes" in said
@@ -213,7 +215,7 @@ def test_a_saved_model_is_judged_by_its_own_detections_too(files: Path) -> None:
     from vigie.export.saved_model import write_saved_model
 
     shutil.rmtree(files / "variables")
-    write_saved_model(model_of(), files, INPUT, replace(DECODER, score_threshold=0.9))
+    write_saved_model(Colours(), files, INPUT, replace(DECODER, score_threshold=0.9))
     result = judged(files, only=[SAVED_MODEL])[SAVED_MODEL]
     assert result.measured is not None
     assert result.measured.mAP == 1.0  # its raw heads are right
