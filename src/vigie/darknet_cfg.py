@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vigie.errors import BadBundle
+from vigie.foreign.labels import rows_in, rows_of
+from vigie.foreign.sidecar import Sidecar
 
 Section: TypeAlias = tuple[str, Mapping[str, str]]
 
@@ -76,18 +78,24 @@ def weights_beside(cfg: DarknetCfg) -> Path:
     return path
 
 
-def labels_beside(cfg: DarknetCfg) -> Sequence[str]:
-    """The lines of the `.names` of the same name; else of the one in the folder with a line for each class.
+def labels_of(cfg: DarknetCfg, sidecar: Sidecar) -> Sequence[str]:
+    """Those that the sidecar names; else the lines of the `.names` of the same name; else of the one in the folder that
+    has a line for each class.
 
     Raises:
-        BadBundle: there is none, or more than one.
+        BadBundle: they do not count up to the classes, or more than one file might be meant.
     """
+    if sidecar.labels is not None:
+        rows = rows_of(cfg.path, sidecar)
+        if len(rows) != cfg.classes:
+            raise BadBundle(f"{cfg.path}: finds {cfg.classes} classes, and its sidecar gives it {len(rows)} labels")
+        return rows
     own = cfg.path.with_suffix(".names")
-    found = {path: _lines(path) for path in ([own] if own.is_file() else sorted(cfg.path.parent.glob("*.names")))}
-    fitting = [path for path, labels in found.items() if len(labels) == cfg.classes]
+    found = {path: _rows(path) for path in ([own] if own.is_file() else sorted(cfg.path.parent.glob("*.names")))}
+    fitting = [path for path, rows in found.items() if len(rows) == cfg.classes]
     if len(fitting) == 1:
         return found[fitting[0]]
-    told = ", ".join(f"{path.name} with {len(labels)}" for path, labels in found.items()) or "none"
+    told = ", ".join(f"{path.name} with {len(rows)}" for path, rows in found.items()) or "none"
     raise BadBundle(
         f"{cfg.path}: finds {cfg.classes} classes, and of .names with as many lines there are {len(fitting)} beside it "
         f"(found: {told}); put the labels into {own.name}, one a line, in the order of the training"
@@ -125,12 +133,8 @@ def _number(values: Mapping[str, str], key: str, path: Path, *, most: int) -> in
     return int(told)
 
 
-def _lines(path: Path) -> Sequence[str]:
-    """Without empty ones at the end."""
+def _rows(path: Path) -> Sequence[str]:
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").rstrip().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadBundle(f"{path}: its labels cannot be read: {error}") from error
-    if "" in lines or len(set(lines)) != len(lines):
-        raise BadBundle(f"{path}: has an empty line between its labels, or one label twice")
-    return lines
+        return rows_in(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeError) as error:
+        raise BadBundle(f"{path}: the labels cannot be read: {error}") from error

@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vigie.darknet_cfg import DarknetCfg, labels_beside, read_cfg, weights_beside
+from vigie.darknet_cfg import DarknetCfg, labels_of, read_cfg, weights_beside
 from vigie.decoded_heads import Candidates, DecodedDetector
-from vigie.errors import BadBundle, Unavailable
+from vigie.errors import BadBundle, BadSetting, Unavailable
+from vigie.foreign.sidecar import Sidecar, read_sidecar, sidecar_path
 from vigie.ports import Detector
 from vigie.resizing import InputSize
 
@@ -24,7 +25,8 @@ NMS_IOU = 0.45
 SCORE_THRESHOLD = 0.25
 """What they take: a score is that of the box times that of the class, so lower than an SSD's."""
 
-_HEADER_BYTES = (16, 20)  # three numbers of 32 bits and the pictures seen, 32 bits until version 0.1, 64 since
+_MEANT = {"labels", "score_threshold", "thresholds", "nms_iou", "max_detections", "input"}  # of a sidecar's entries
+_NUMBER_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,36 @@ def build(options: Options) -> Detector:
 
     Raises:
         BadBundle: one of the three files is missing or broken, or they do not belong together.
+        BadSetting: the sidecar says what means nothing here.
         Unavailable: this OpenCV reads no Darknet files.
     """
-    cfg = read_cfg(options.model)
-    labels = labels_beside(cfg)
+    cfg, sidecar = read_cfg(options.model), _sidecar(options.model)
+    labels = labels_of(cfg, sidecar)
+    own = sidecar.score_threshold if "score_threshold" in sidecar.model_fields_set else SCORE_THRESHOLD
+    threshold = own if options.score_threshold is None else options.score_threshold
+    thresholds = sidecar.thresholds if options.score_threshold is None else {}
+    letterbox = cfg.letterbox or sidecar.input.resize == "letterbox"
     cv2.setNumThreads(options.threads)
-    threshold = SCORE_THRESHOLD if options.score_threshold is None else options.score_threshold
     return DecodedDetector(
-        _DarknetHeads(cfg, weights_beside(cfg), threshold),
+        _DarknetHeads(cfg, weights_beside(cfg), min([threshold, *thresholds.values()])),
         labels=labels,
-        input_size=InputSize(cfg.width, cfg.height, "letterbox" if cfg.letterbox else "stretch"),
+        input_size=InputSize(cfg.width, cfg.height, "letterbox" if letterbox else "stretch"),
         where=str(cfg.path),
         score_threshold=threshold,
-        nms_iou=NMS_IOU,
+        thresholds=thresholds,
+        nms_iou=NMS_IOU if sidecar.nms_iou is None else sidecar.nms_iou,
+        max_detections=sidecar.max_detections,
     ).tried()
+
+
+def _sidecar(model: Path) -> Sidecar:
+    sidecar = read_sidecar(model)
+    numbers = {"mean", "std"} & sidecar.input.model_fields_set
+    if meaningless := sorted(sidecar.model_fields_set - _MEANT | numbers):
+        raise BadSetting(
+            f"{sidecar_path(model)}: {', '.join(meaningless)} mean nothing for a network of Darknet; its .cfg says it"
+        )
+    return sidecar
 
 
 class _DarknetHeads:
@@ -94,20 +112,27 @@ def _loaded(cfg: DarknetCfg, weights: Path) -> cv2.dnn.Net:
     if not hasattr(cv2.dnn, "readNetFromDarknet"):
         raise Unavailable(f"OpenCV {cv2.__version__} reads no Darknet files; install opencv-python-headless<5")
     stored = weights.read_bytes()
-    if len(stored) <= max(_HEADER_BYTES):
-        raise BadBundle(f"{weights}: has {len(stored)} bytes, less than the header of .weights; copy or fetch it again")
+    header = _header_bytes(stored)
+    if len(stored) <= header:
+        raise BadBundle(f"{weights}: has {len(stored)} bytes, not even the header of .weights; copy or fetch it again")
     try:
         net = cv2.dnn.readNetFromDarknet(np.frombuffer(cfg.for_opencv(), np.uint8), np.frombuffer(stored, np.uint8))
     except cv2.error as error:
         raise BadBundle(f"{cfg.path}: cannot be loaded by OpenCV: {_told(error)}") from error
     # OpenCV takes what a file has too little of from anywhere in the memory.
     numbers = sum(_numbers(net))
-    if len(stored) not in (expected := [header + 4 * numbers for header in _HEADER_BYTES]):
+    if len(stored) != (expected := header + _NUMBER_BYTES * numbers):
         raise BadBundle(
-            f"{weights}: has {len(stored)} bytes, the {numbers} numbers of {cfg.path.name} take {expected[-1]}; it is "
-            "cut short or belongs to another .cfg: copy or fetch both again"
+            f"{weights}: has {len(stored)} bytes, the {numbers} numbers of {cfg.path.name} take {expected}; it is cut "
+            "short or belongs to another .cfg: copy or fetch both again"
         )
     return net
+
+
+def _header_bytes(stored: bytes) -> int:
+    """Version (major, minor, revision) and the pictures seen, which take 8 bytes since version 0.2."""
+    major, minor = np.frombuffer(stored[:8].ljust(8, b"\0"), "<i4")
+    return 20 if major * 10 + minor >= 2 else 16
 
 
 def _numbers(net: cv2.dnn.Net) -> Iterator[int]:
