@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
 import tensorflow as tf
 from official.vision.dataloaders.tf_example_decoder import TfExampleDecoder
 
@@ -62,7 +63,7 @@ class TrainingInputs:
             drawn = self._drawn(serialised, partners, seed, height, width)
             image, boxes, ids = augment(*drawn, seed, self.augmentation, height, width, self.resize)
             labels = labeller(boxes * tf.constant([height, width, height, width], tf.float32), ids)
-            image = (image - PIXEL_MEAN_RGB) / PIXEL_STD_RGB
+            image = _normalised(image, height, width)
             return image, labels if weights is None else weighted(labels, weights)
 
         examples = self.examples(begin=first_step * self.batch)
@@ -126,6 +127,13 @@ class TrainingInputs:
             favour, bare = by_class_id(list(self.rarity)), drawn
             drawn = tf.cond(chosen, lambda: paste(bare, _annotated(partners[-1]), favour, layout), lambda: bare)
         return drawn
+
+
+def _normalised(image: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """Row by row: TensorFlow takes some four times as long over three numbers for each pixel, with the same result."""
+    mean, deviation = (np.tile(np.array(of_pixel, np.float32), width) for of_pixel in (PIXEL_MEAN_RGB, PIXEL_STD_RGB))
+    rows = tf.reshape(image, (height, width * 3))
+    return tf.reshape((rows - mean) / deviation, (height, width, 3))
 
 
 def _annotated(serialised: tf.Tensor) -> Annotated:
