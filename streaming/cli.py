@@ -6,6 +6,7 @@ What a command needs is imported inside it, so that `vigie --help` is quick.
 # ruff: noqa: PLC0415
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +16,16 @@ from vigie.errors import BadSetting
 
 if TYPE_CHECKING:
     from vigie.settings import Settings
+    from vigie.streaming.predict import Predicted
 
 app = typer.Typer(no_args_is_help=True, help="Cameras to the bus, to detections, to the live page.")
 
-Source = Annotated[str, typer.Option(help="synthetic, synthetic:seed=7,fps=5, a picture, a folder or a video.")]
+Source = Annotated[
+    str,
+    typer.Option(
+        help="synthetic, synthetic:seed=7,fps=5, a picture, a folder, a video, a camera's number or rtsp://..."
+    ),
+]
 Camera = Annotated[str, typer.Option(help="The id that its frames carry.")]
 Model = Annotated[Path | None, typer.Option(help="A bundle's folder; by default the newest bundle of all.")]
 Name = Annotated[str, typer.Option(help="The newest bundle of this name.")]
@@ -164,27 +171,60 @@ def stop_command(config: Config = None) -> None:
 
 def predict_command(
     model: Annotated[Path, typer.Argument(help="A bundle: models/NAME, or models/NAME/VERSION.")],
-    source: Annotated[str, typer.Argument(help="A picture, a folder, a video, or synthetic:frames=50.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="A picture, a folder, a video, a camera's number, rtsp://..., or synthetic:frames=50."),
+    ],
     *,
     out: Annotated[Path, typer.Option(help="The folder to make: pictures or a video with boxes, detections.json.")],
+    voc: Annotated[
+        bool, typer.Option("--voc", help="Also write what was found as Pascal VOC, to be corrected in LabelImg.")
+    ] = False,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="End after so long; a camera has no other end.")
+    ] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="Instead of that of the settings.")] = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a model sees on pictures or a video.
+    """Show what a model sees on pictures, a video or a camera.
+
+    A camera goes on until --seconds or --frames are over or Ctrl-C, which keeps what was seen.
 
     Example: `vigie predict models/demo door.mp4 --out /tmp/seen`
     """
     from vigie.streaming.run import run_predict
 
-    done = run_predict(_settings(config), model, source, out)
-    if as_json:
-        result = {"out": str(done.out), "frames": done.frames, "objects": done.objects, "bad": done.bad}
-        typer.echo(json.dumps(result))
-        return
+    done = run_predict(_settings(config), model, source, out, runtime=runtime, seconds=seconds, frames=frames, voc=voc)
+    typer.echo(json.dumps(_as_json(done)) if as_json else _as_text(done, voc=voc))
+
+
+def _as_json(done: "Predicted") -> dict[str, object]:
+    gaps = [
+        {"since": gap.since.isoformat(), "until": None if gap.until is None else gap.until.isoformat()}
+        for gap in done.gaps
+    ]
+    return {
+        "out": str(done.out), "frames": done.frames, "objects": done.objects, "bad": done.bad, "gaps": gaps,
+        "missed": done.missed,
+    }  # fmt: skip
+
+
+def _as_text(done: "Predicted", *, voc: bool) -> str:
     found = ", ".join(f"{count} {label}" for label, count in done.objects.most_common()) or "nothing"
-    typer.echo(f"frames: {done.frames}\nfound: {found}\nresult: {done.out}")
+    lines = [f"frames: {done.frames}", f"found: {found}", f"result: {done.out}"]
+    if voc:
+        places = [done.out / name for name in ("images", "predefined_classes.txt", "Annotations")]
+        lines.append(f"correct it: labelImg {' '.join(map(str, places))}")
+    if done.missed:
+        lines.append(f"missed: {done.missed} frames came while the model was busy")
+    now = datetime.now(UTC)
+    lines += [f"gap: nothing came for {gap.seconds(now):.1f} s from {gap.since:%H:%M:%S} UTC" for gap in done.gaps]
     if done.bad:
-        typer.echo(f"not readable: {len(done.bad)}: {', '.join(done.bad)}")
+        lines.append(f"not readable: {len(done.bad)}: {', '.join(done.bad)}")
+        lines += [f"  left out: {reason}" for reason in done.bad.values()]
+    return "\n".join(lines)
 
 
 def _settings(config: Path | None) -> "Settings":

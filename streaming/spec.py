@@ -1,5 +1,6 @@
 """A source in one word, as a person types it."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,20 +8,44 @@ from vigie import adapters
 from vigie.errors import BadSetting
 from vigie.ports import FrameSource
 
+_ADDRESSES = ("rtsp://", "rtsps://")
+_SECRET = re.compile(r"//[^\s]*@")
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
+
 
 def source_spec(text: str) -> tuple[str, dict[str, object]]:
-    """The adapter and its options of `synthetic`, `synthetic:seed=7,fps=5`, or a path (which means `files`).
+    """The adapter and its options of `synthetic`, `synthetic:seed=7,fps=5`, `0` (the number of a camera),
+    `rtsp://HOST/PATH` or a path (which means `files`).
 
     Raises:
         BadSetting: neither a source nor a path, or options that are no `name=value`.
     """
+    if text.lower().startswith(_ADDRESSES):
+        return "rtsp", {"url": text}
+    if text.isascii() and text.isdecimal():
+        return "camera", {"device": text}
     known = adapters.names("source")
     name, _, rest = text.partition(":")
     if name in known:
         return name, _options(text, rest)
     if text and Path(text).exists():
         return "files", {"path": text}
-    raise BadSetting(f"{text!r} is neither a file, a folder nor a source; the sources are: {', '.join(known)}")
+    raise BadSetting(
+        f"{_shown(text)!r} is neither a file, a folder nor a source; the sources are: {', '.join(known)}, "
+        "the number of a camera and rtsp://..."
+    )
+
+
+def source_name(text: str) -> str:
+    """What to call the files made of a source; a password in an address stands in none of them."""
+    name, options = source_spec(text)
+    if name == "files":
+        shown = Path(text).stem
+    elif "url" in options:
+        shown = _SECRET.sub("//", str(options["url"])).partition("//")[2].partition("?")[0]
+    else:
+        shown = f"camera-{options.get('device', 0)}" if name == "camera" else text
+    return _NOT_IN_NAMES.sub("-", shown).strip("-") or name
 
 
 def open_source(text: str, more: Mapping[str, object] | None = None) -> FrameSource:
@@ -39,6 +64,12 @@ def _options(text: str, rest: str) -> dict[str, object]:
     for part in filter(None, rest.split(",")):
         key, equals, value = part.partition("=")
         if not (key and equals):
-            raise BadSetting(f"{text!r}: {part!r} is no option; write {text.partition(':')[0]}:name=value,name=value")
+            name = text.partition(":")[0]
+            raise BadSetting(f"{_shown(text)!r}: {_shown(part)!r} is no option; write {name}:name=value,name=value")
         options[key.strip()] = value.strip()
     return options
+
+
+def _shown(text: str) -> str:
+    """Without the user and the password of an address."""
+    return _SECRET.sub("//...@", text)
