@@ -9,12 +9,13 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import needs
 import pytest
 from loopback_server import send, serving
 
 from vigie.bundle import open_bundle
 from vigie.detectors import FOREIGN
-from vigie.errors import BadBundle, BadData, BadSetting, Unavailable, VigieError
+from vigie.errors import BadBundle, BadData, BadPicture, BadSetting, Unavailable, VigieError
 from vigie.zoo.catalogue import CATALOGUE, Offer, Part
 from vigie.zoo.fetching import MARKER, FetchedModel, fetch_model, fetched_model
 from vigie.zoo.listing import list_models, verify_models
@@ -250,6 +251,33 @@ def test_what_is_offered_can_be_run_and_says_who_published_its_checksums(model: 
         assert Path(part.name).name == part.name
         assert (part.sha256 is None) == (not part.known_by)
         assert part.sha256 is None or (len(part.sha256) == 64 and int(part.sha256, 16))
+
+
+def test_what_a_model_does_not_say_of_itself_is_written_beside_it_and_then_a_persons(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from vigie.detectors import load_detector
+    from vigie.pictures import Picture
+
+    data = needs.shared_data()
+    stored = (
+        data / "models/ssd_mobilenet_v2_fpnlite_coco80_int8/ssd_mobilenet_v2_fpnlite_10_256_int8.tflite"
+    ).read_bytes()
+    published = CATALOGUE["ssd-mobilenet-v2-fpnlite"]
+    with serving(lambda to: send(to, stored)) as server:
+        parts = [replace(published.main, url=f"{server}/model")]
+        offers = {published.name: replace(published, parts=parts)}
+        fetched = fetch_model(published.name, tmp_path, offers=offers, progress=False)
+        model = tmp_path / published.name / fetched.run
+        detector = load_detector(model)
+        assert (len(detector.labels), detector.labels[0], detector.labels[-1]) == (80, "person", "toothbrush")
+        [skier] = detector.detect([Picture.from_file(data / "coco_val200/images/000000000785.jpg")])
+        assert not isinstance(skier, BadPicture)
+        assert "person" in {one.label for one in skier}
+        sidecar = model.with_name(f"{model.name}.yaml")
+        sidecar.write_text("mine")
+        fetch_model(published.name, tmp_path, offers=offers, progress=False, again=True)
+    assert sidecar.read_text() == "mine"
 
 
 @pytest.fixture

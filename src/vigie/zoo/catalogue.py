@@ -30,7 +30,7 @@ class Part:
 class Offer:
     """A model that can be fetched. Its first part is the large one, which a checksum given by hand speaks of.
 
-    `run` is the part that detectors are given.
+    `run` is the part that detectors are given; `sidecar` says of it what the file does not, see `vigie.foreign`.
     """
 
     name: str
@@ -39,11 +39,28 @@ class Offer:
     page: str
     run: str
     parts: Sequence[Part]
+    sidecar: str = ""
 
     @property
     def main(self) -> Part:
         return self.parts[0]
 
+
+_FPNLITE_SIDECAR = """\
+# What the file does not say of itself.
+background: true
+raw: {coding: corners, order: xyxy}
+labels: [
+  person, bicycle, car, motorcycle, airplane, bus, train, truck, boat, traffic light, fire hydrant,
+  stop sign, parking meter, bench, bird, cat, dog, horse, sheep, cow, elephant, bear, zebra, giraffe,
+  backpack, umbrella, handbag, tie, suitcase, frisbee, skis, snowboard, sports ball, kite, baseball
+  bat, baseball glove, skateboard, surfboard, tennis racket, bottle, wine glass, cup, fork, knife,
+  spoon, bowl, banana, apple, sandwich, orange, broccoli, carrot, hot dog, pizza, donut, cake, chair,
+  couch, potted plant, bed, dining table, toilet, tv, laptop, mouse, remote, keyboard, cell phone,
+  microwave, oven, toaster, sink, refrigerator, book, clock, vase, scissors, teddy bear, hair drier,
+  toothbrush
+]
+"""
 
 _DARKNET = "https://raw.githubusercontent.com/AlexeyAB/darknet/master"
 _ST_COMMIT = "6f10965e6a40e2a28abd9c181f43cac4de4111c5"
@@ -113,6 +130,7 @@ CATALOGUE: Mapping[str, Offer] = {
                     "ssd_mobilenet_v2_fpnlite_100_256/ssd_mobilenet_v2_fpnlite_100_256_int8.tflite",
                 ),
             ),
+            sidecar=_FPNLITE_SIDECAR,
         ),
     )
 }

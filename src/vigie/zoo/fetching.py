@@ -17,6 +17,7 @@ from vigie.adapters import explain
 from vigie.bundle import sha256_of
 from vigie.download import TIMEOUT_S, download
 from vigie.errors import BadBundle, BadData, BadSetting
+from vigie.foreign.sidecar import sidecar_path
 from vigie.whole import write_whole
 from vigie.zoo.catalogue import CATALOGUE, Offer, Part
 
@@ -88,6 +89,7 @@ def fetch_model(
         )
         for part in offer.parts
     }
+    _write_sidecar(offer, folder)
     if before is not None and before.files == files and not again:
         return before
     done = FetchedModel(
@@ -95,6 +97,13 @@ def fetch_model(
     )
     write_whole(folder / MARKER, done.model_dump_json(indent=1) + "\n")
     return done
+
+
+def _write_sidecar(offer: Offer, folder: Path) -> None:
+    """One that is there is a person's, who may know better."""
+    path = sidecar_path(folder / offer.run)
+    if offer.sidecar and not path.exists():
+        write_whole(path, offer.sidecar)
 
 
 def fetched_model(folder: Path) -> FetchedModel | None:
