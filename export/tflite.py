@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from vigie.anchors import Boxes
 from vigie.bundle import InputSpec
@@ -19,7 +20,7 @@ from vigie.decoding import Decoder
 from vigie.errors import BadBundle
 from vigie.export.flatbuffer_tables import with_outputs
 from vigie.export.native_noise import native_noise_held
-from vigie.export.raw_model import INPUT, OUTPUTS, RawModel, holder, named
+from vigie.export.raw_model import INPUT, OUTPUTS, RawModel, named
 from vigie.pictures import Pixels
 from vigie.progress import progress as progress_bar
 from vigie.resizing import normalised
@@ -41,12 +42,12 @@ POSTPROCESS_OUTPUTS = ("detection_boxes", "detection_classes", "detection_scores
 
 def write_fp32(model: RawModel, path: Path, spec: InputSpec) -> None:
     """Write the model as it is: 1 x height x width x 3 float32 `pictures`, normalised -> `raw_boxes`, `scores`."""
-    _write(_converter(model, _heads(model), spec), path)
+    _write(_converter(_heads(frozen(model, spec)), spec), path)
 
 
 def write_fp16(model: RawModel, path: Path, spec: InputSpec) -> None:
     """As `write_fp32` with weights of half the size; it takes and gives float32."""
-    _write(_half_weights(_converter(model, _heads(model), spec)), path)
+    _write(_half_weights(_converter(_heads(frozen(model, spec)), spec)), path)
 
 
 def write_int8(
@@ -69,7 +70,7 @@ def write_int8(
             for pixels in bar:
                 yield [normalised(pixels, spec.mean_rgb, spec.std_rgb)[None]]
 
-    converter = _converter(model, _heads(model), spec)
+    converter = _converter(_heads(frozen(model, spec)), spec)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = shown
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
@@ -90,12 +91,14 @@ def write_postprocess(model: RawModel, path: Path, spec: InputSpec, decoder: Dec
     scale = tf.constant(PHONE_STD / np.asarray(spec.std_rgb), tf.float32)
     shift = tf.constant((PHONE_MEAN - np.asarray(spec.mean_rgb)) / np.asarray(spec.std_rgb), tf.float32)
 
+    raw = frozen(model, spec)
+
     def run(pictures: Any) -> dict[str, Any]:
-        heads = model(pictures * scale + shift, training=False)
+        heads = raw(pictures * scale + shift, training=False)
         tensors = found(heads[OUTPUTS.boxes], heads[OUTPUTS.scores], anchors)
         return {name: tf.identity(one, name) for name, one in zip(POSTPROCESS_OUTPUTS, tensors, strict=True)}
 
-    converter = _half_weights(_converter(model, run, spec))
+    converter = _half_weights(_converter(run, spec))
     converter.allow_custom_ops = True
     _write(converter, path)
     tensors = outputs_of(path)
@@ -118,14 +121,39 @@ def outputs_of(path: Path) -> dict[str, int]:
     return {names[int(tensor["index"])]: int(tensor["index"]) for tensor in interpreter.get_output_details()}
 
 
-def _heads(model: RawModel) -> Callable[[Any], dict[str, Any]]:
+class Frozen:
+    """A `RawModel` for one picture whose variables became constants: it is converted in a seventh of the time."""
+
+    variables: Sequence[Any] = ()
+
+    def __init__(self, model: RawModel, spec: InputSpec) -> None:
+        traced = _traced(lambda pictures: named(model(pictures, training=False)), spec)
+        with native_noise_held():
+            self._run: Any = convert_variables_to_constants_v2(traced)
+        # The constants' function gives a list, in the order of the names.
+        self._outputs = sorted(traced.structured_outputs)
+
+    def __call__(self, pictures: Any, *, training: bool) -> dict[str, Any]:  # noqa: ARG002 - it is past training
+        return dict(zip(self._outputs, self._run(pictures), strict=True))
+
+
+def frozen(model: RawModel, spec: InputSpec) -> Frozen:
+    """To write several files of one model, freeze it first; each of them does so otherwise."""
+    return model if isinstance(model, Frozen) else Frozen(model, spec)
+
+
+def _heads(model: Frozen) -> Callable[[Any], dict[str, Any]]:
     return lambda pictures: named(model(pictures, training=False))
 
 
-def _converter(model: RawModel, run: Callable[[Any], dict[str, Any]], spec: InputSpec) -> Any:
-    """Of a function with a signature: its names are what outputs are found by."""
-    traced = tf.function(run, input_signature=[tf.TensorSpec((1, spec.height, spec.width, 3), tf.float32, INPUT)])
-    return tf.lite.TFLiteConverter.from_concrete_functions([traced.get_concrete_function()], holder(model, traced))
+def _traced(run: Callable[[Any], dict[str, Any]], spec: InputSpec) -> Any:
+    picture = tf.TensorSpec((1, spec.height, spec.width, 3), tf.float32, INPUT)
+    return tf.function(run, input_signature=[picture], autograph=False).get_concrete_function()
+
+
+def _converter(run: Callable[[Any], dict[str, Any]], spec: InputSpec) -> Any:
+    """Of a function that reads no variables: the names in its signature are what tensors are found by."""
+    return tf.lite.TFLiteConverter.from_concrete_functions([_traced(run, spec)], tf.Module())
 
 
 def _half_weights(converter: Any) -> Any:

@@ -1,37 +1,18 @@
 """What other people's tools read in our TensorFlow Lite files."""
 
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from vigie.anchors import AnchorSpec, anchors_yxyx_px
-from vigie.bundle import InputSpec
-from vigie.decoding import Decoder
 from vigie.errors import BadBundle
 from vigie.foreign.metadata import told_by
 
-tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed: install vigie[train]")
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed: install vigie[train]")
 
-LABELS = ("hat", "été d'or")
-SPEC = InputSpec(width=48, height=32, mean_rgb=(120.0, 110.0, 100.0), std_rgb=(60.0, 50.0, 40.0))
-GRID = AnchorSpec(min_level=3, max_level=3, scales=1, aspect_ratios=(1.0,))
-
-
-class OneConvolution(tf.Module):  # type: ignore[misc]
-    """The smallest network with raw heads: 24 anchors."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kernel = tf.Variable(tf.random.stateless_normal((8, 8, 3, 6), (1, 2), stddev=0.1))
-
-    def __call__(self, pictures: Any, *, training: bool) -> Mapping[str, Any]:
-        cells = tf.reshape(tf.nn.conv2d(pictures, self.kernel, strides=8, padding="SAME"), (-1, 24, 6))
-        return {"raw_boxes": cells[..., :4], "scores": tf.sigmoid(cells[..., 4:])}
+from one_convolution import LABELS, SPEC, OneConvolution, decoder
 
 
 @pytest.fixture(scope="module", params=["raw heads", "boxes"])
@@ -45,12 +26,6 @@ def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     else:
         write_postprocess(OneConvolution(), path, SPEC, decoder())
     return path
-
-
-def decoder() -> Decoder:
-    return Decoder(
-        LABELS, SPEC.width, SPEC.height, anchors_yxyx_px(GRID, SPEC.width, SPEC.height), max_detections=5, nms_iou=0.5
-    )
 
 
 @pytest.fixture
