@@ -39,12 +39,13 @@ def write_model(
     path: Path,
     *,
     batch: int | None = None,
-    width: int = INPUT.width,
+    width: int | None = INPUT.width,
     scores: str = "scores",
     labels: int = len(LABELS),
     broken: bool = False,
+    channels_first: bool = False,
 ) -> None:
-    """`batch` None takes any number of pictures; `broken` has a weight that is no number."""
+    """`batch` and `width` None take any; `broken` has a weight that is no number."""
     columns = ANCHORS.per_cell * (4 + labels)
     weights = np.random.default_rng(4).normal(0, 0.1, (columns, 3, 8, 8)).astype(np.float32)
     if broken:
@@ -53,7 +54,9 @@ def write_model(
     split = np.array([ANCHORS.per_cell * each for each in rows], np.int64)
     constants = {"weights": weights, "split": split, **{f"shape{each}": np.array([0, -1, each]) for each in rows}}
     nodes = [
-        onnx.helper.make_node("Transpose", ["pictures"], ["planes"], perm=[0, 3, 1, 2]),
+        onnx.helper.make_node(
+            "Transpose", ["pictures"], ["planes"], perm=[0, 1, 2, 3] if channels_first else [0, 3, 1, 2]
+        ),
         onnx.helper.make_node("Conv", ["planes", "weights"], ["cells"], kernel_shape=[8, 8], strides=[8, 8]),
         onnx.helper.make_node("Transpose", ["cells"], ["last"], perm=[0, 2, 3, 1]),
         onnx.helper.make_node("Split", ["last", "split"], ["boxes", "logits"], axis=3),
@@ -61,14 +64,12 @@ def write_model(
         onnx.helper.make_node("Reshape", ["logits", f"shape{labels}"], ["flat"]),
         onnx.helper.make_node("Sigmoid", ["flat"], [scores]),
     ]
+    sides = [3, INPUT.height, width] if channels_first else [INPUT.height, width, 3]
+    shape = [batch or "batch", *sides]
     graph = onnx.helper.make_graph(
         nodes,
         "handmade",
-        [
-            onnx.helper.make_tensor_value_info(
-                "pictures", onnx.TensorProto.FLOAT, [batch or "batch", INPUT.height, width, 3]
-            )
-        ],
+        [onnx.helper.make_tensor_value_info("pictures", onnx.TensorProto.FLOAT, shape)],
         [
             onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None, None, None])
             for name in ("raw_boxes", scores)

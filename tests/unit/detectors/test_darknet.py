@@ -11,6 +11,7 @@ import cv2
 import needs
 import numpy as np
 import pytest
+from coco_photographs import map50
 
 from vigie.detectors import load_detector
 from vigie.domain import Detection
@@ -266,7 +267,7 @@ def test_yolo_fastest_finds_what_it_finds_in_darknet(name: str, published: str, 
     folder = needs.shared_data() / "models/yolo_darknet"
     log = folder / ("xl-mAP_log.txt" if name.endswith("xl") else "mAP_log.txt")
     assert published in log.read_text(encoding="utf-8", errors="replace")
-    assert _map50(load_detector(folder / f"{name}.cfg", score_threshold=0.005), {}) >= floor
+    assert map50(load_detector(folder / f"{name}.cfg", score_threshold=0.005)) >= floor
 
 
 @pytest.mark.slow
@@ -274,31 +275,4 @@ def test_the_network_for_bodies_finds_people() -> None:
     """.832 of the boxes' average precision were found."""
     folder = needs.shared_data() / "models/yolo_darknet"
     detector = load_detector(folder / "yolo-fastest-1.1_body.cfg", score_threshold=0.005)
-    assert _map50(detector, {"body": "person"}) >= 0.78
-
-
-def _map50(detector: Detector, renamed: dict[str, str]) -> float:
-    """COCO's, over the classes that the detector has, on 200 photographs."""
-    from pycocotools.coco import COCO
-    from pycocotools.cocoeval import COCOeval
-
-    from vigie.foreign.spellings import spelled_as
-
-    folder = needs.shared_data() / "coco_val200"
-    truth = COCO(str(folder / "instances.json"))
-    ids = {category["name"]: category["id"] for category in truth.dataset["categories"]}
-    of_label = {label: ids[spelled_as(renamed.get(label, label), ids)] for label in detector.labels}
-    results = []
-    for image in truth.dataset["images"]:
-        for one in found(detector, Picture.from_file(folder / "images" / image["file_name"])):
-            box = one.box
-            sides = [box.left, box.top, box.width, box.height]
-            results.append(
-                {"image_id": image["id"], "category_id": of_label[one.label], "bbox": sides, "score": one.score}
-            )
-    evaluation = COCOeval(truth, truth.loadRes(results), "bbox")
-    evaluation.params.catIds = sorted(of_label.values())
-    evaluation.evaluate()
-    evaluation.accumulate()
-    evaluation.summarize()
-    return float(evaluation.stats[1])
+    assert map50(detector, renamed={"body": "person"}) >= 0.78

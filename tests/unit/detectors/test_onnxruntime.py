@@ -1,18 +1,25 @@
 """A bundle's ONNX file in ONNX Runtime. What all detectors promise is in tests/contracts/test_detectors.py."""
 
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
+import needs
 import numpy as np
 import numpy.typing as npt
 import pytest
-from onnx_bundle import INPUT, LABELS, onnx_bundle
+from coco_photographs import map50
+from onnx_bundle import INPUT, LABELS, onnx_bundle, write_model
 
 from vigie import adapters
 from vigie.bundle import ONNX, Bundle
 from vigie.detectors import load_detector
-from vigie.errors import BadBundle, Unavailable
+from vigie.errors import BadBundle, BadPicture, Unavailable
+from vigie.foreign.sidecar import sidecar_path
+from vigie.pictures import Picture
 from vigie.resizing import normalised
+from vigie.zoo.catalogue import CATALOGUE
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: install vigie[onnx]")
 
@@ -87,6 +94,69 @@ def test_a_file_that_is_cut_short_is_refused(kept: int, tmp_path: Path) -> None:
         OnnxHeads(bundle, path, threads=1)
     with pytest.raises(BadBundle, match="was changed after its export"):
         adapters.build("detector", "onnxruntime", {"model": bundle.folder})
+
+
+SIDECAR = f"""
+labels: [cat, dog]
+input: {{mean: {list(INPUT.mean_rgb)}, std: {list(INPUT.std_rgb)}}}
+score_threshold: 0.6
+raw: {{anchors: {{min_level: 3, max_level: 3}}}}
+"""
+
+
+@pytest.mark.parametrize("channels_first", [False, True], ids=["channels last", "channels first"])
+def test_a_file_of_others_is_run_as_its_sidecar_says(channels_first: bool, bundle: Bundle, tmp_path: Path) -> None:
+    write_model(tmp_path / "theirs.onnx", channels_first=channels_first)
+    (tmp_path / "theirs.onnx.yaml").write_text(SIDECAR)
+    shown = [Picture.from_pixels(pixels) for pixels in pictures(2)]
+    theirs = load_detector(tmp_path / "theirs.onnx").detect(shown)
+    assert theirs == load_detector(bundle.folder).detect(shown)
+    assert all(theirs)
+
+
+def test_a_file_of_others_that_does_not_say_what_its_pixels_are_is_refused(tmp_path: Path) -> None:
+    write_model(tmp_path / "theirs.onnx")
+    with pytest.raises(BadBundle, match=r"takes float32 pixels .* write `input: .*theirs\.onnx\.yaml"):
+        load_detector(tmp_path / "theirs.onnx")
+
+
+@pytest.mark.parametrize("different", [{"batch": 2}, {"width": None}], ids=["two at a time", "any width"])
+def test_a_file_of_others_that_takes_something_else_than_one_picture_is_refused(
+    different: dict[str, Any], tmp_path: Path
+) -> None:
+    write_model(tmp_path / "theirs.onnx", **different)
+    with pytest.raises(
+        BadBundle, match=r"theirs.onnx: takes pictures \[.*\] float32, and a detector takes one picture"
+    ):
+        load_detector(tmp_path / "theirs.onnx")
+
+
+def test_a_quantised_file_of_others_finds_what_its_twin_in_litert_finds(tmp_path: Path) -> None:
+    on_onnx, on_litert = (load_detector(_published(tmp_path, ending)) for ending in ("onnx", "tflite"))
+    photograph = Picture.from_file(needs.shared_data() / "coco_val200/images/000000000785.jpg")
+    [one], [other] = on_onnx.detect([photograph]), on_litert.detect([photograph])
+    assert not isinstance(one, BadPicture)
+    assert not isinstance(other, BadPicture)
+    best, twin = one[0], other[0]
+    assert best.label == twin.label == "person"
+    assert best.score == pytest.approx(twin.score, abs=0.05)
+    for edge in ("left", "top", "right", "bottom"):
+        assert getattr(best.box, edge) == pytest.approx(getattr(twin.box, edge), abs=8)
+
+
+@pytest.mark.slow
+def test_the_quantised_ssd_mobilenet_reaches_its_precision(tmp_path: Path) -> None:
+    """.258 of the 200 photographs, in LiteRT .261."""
+    assert map50(load_detector(_published(tmp_path, "onnx"), score_threshold=0.01)) >= 0.24
+
+
+def _published(folder: Path, ending: str) -> Path:
+    """The model of the shared data with the sidecar that it is fetched with."""
+    source = needs.shared_data() / "models/ssd_mobilenet_v2_fpnlite_coco80_int8"
+    model = folder / f"model.{ending}"
+    shutil.copy(source / f"ssd_mobilenet_v2_fpnlite_10_256_int8.{ending}", model)
+    sidecar_path(model).write_text(CATALOGUE["ssd-mobilenet-v2-fpnlite"].sidecar)
+    return model
 
 
 def test_without_the_library_a_person_is_told_how_to_get_it(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
