@@ -26,8 +26,8 @@ import tensorflow as tf
 
 from vigie.bundle import InputSpec
 from vigie.decoding import LARGEST_LOG_SIZE, Decoder
+from vigie.export.graph_resizing import placed, placement
 from vigie.export.raw_model import INPUT, RawModel, holder, named
-from vigie.resizing import GREY
 
 PICTURES_SIGNATURE = "serving_default"
 JPEG_SIGNATURE = "serving_jpeg"
@@ -36,23 +36,23 @@ JPEG_INPUT = "jpegs"
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 _NO_CANDIDATE = -1.0
-_FIRST_BYTES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG", "GIF": b"GIF8", "BMP": b"BM"}
+_FIRST_BYTES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG", "GIF": b"GIF8"}
 
 
 def write_saved_model(model: RawModel, folder: Path, spec: InputSpec, decoder: Decoder) -> None:
     """Write saved_model.pb and variables/ into `folder`, TF Serving's version folder.
 
-    A picture is resized inside as `spec` says, bilinearly; one of the input's size is left as it is. `serving_jpeg`
-    takes JPEG, PNG, GIF (its first picture) and BMP, in grey or in colours; it does not turn a picture by its EXIF
-    orientation, as TensorFlow has no operation that does: boxes lie in the picture as it is stored. A string that is
-    no picture fails its whole request, with an error that names its place in the batch.
+    A picture is decoded and resized inside as our own runtimes do it, to the bit. `serving_jpeg` takes JPEG, PNG and
+    GIF of one picture, in grey or in colours. It does not turn a picture by its EXIF orientation, as TensorFlow has no
+    operation for that: boxes lie in the picture as it is stored. A string that is no picture fails its whole request,
+    with an error that names its place in the batch.
     """
     heads = _heads(model, spec)
     found = _found(heads, decoder)
 
     def of_pictures(pictures: Any) -> Any:
-        place = _placement(tf.shape(pictures)[1], tf.shape(pictures)[2], spec)
-        return found(_placed(pictures, place, spec), tf.repeat(place[tf.newaxis], tf.shape(pictures)[0], axis=0))
+        place = placement(tf.shape(pictures)[1], tf.shape(pictures)[2], spec)
+        return found(placed(pictures, place, spec), tf.repeat(place[tf.newaxis], tf.shape(pictures)[0], axis=0))
 
     def of_jpegs(jpegs: Any) -> Any:
         with tf.control_dependencies([_all_are_pictures(jpegs)]):
@@ -89,41 +89,18 @@ def _heads(model: RawModel, spec: InputSpec) -> Any:
     return tf.function(heads, input_signature=[_input_of(spec, batch=True)], autograph=False)
 
 
-def _placement(height: Any, width: Any, spec: InputSpec) -> Any:
-    """`vigie.resizing.InputSize.placement` as a tensor: top, left, height and width in the input."""
-    if spec.resize == "stretch":
-        return tf.constant([0, 0, spec.height, spec.width], tf.int32)
-    height, width = tf.cast(height, tf.int64), tf.cast(width, tf.int64)
-    inner = tf.where(
-        spec.width * height <= spec.height * width,
-        tf.stack([(2 * height * spec.width + width) // (2 * width), spec.width]),
-        tf.stack([spec.height, (2 * width * spec.height + height) // (2 * height)]),
-    )
-    inner = tf.maximum(inner, 1)
-    return tf.cast(tf.concat([((spec.height, spec.width) - inner) // 2, inner], axis=0), tf.int32)
-
-
-def _placed(pictures: Any, place: Any, spec: InputSpec) -> Any:
-    """Pictures of one size -> B x height x width x 3 of the input."""
-    resized = tf.cast(tf.round(tf.image.resize(pictures, place[2:])), tf.uint8)
-    if spec.resize == "letterbox":
-        before, after = place[:2], (spec.height, spec.width) - place[:2] - place[2:]
-        around = tf.pad(tf.stack([before, after], axis=1), [[1, 1], [0, 0]])  # none for batch and colours
-        resized = tf.pad(resized, around, constant_values=tf.constant(GREY, tf.uint8))
-    return tf.ensure_shape(resized, (None, spec.height, spec.width, 3))
-
-
 def _decoded_and_placed(jpeg: Any, spec: InputSpec) -> tuple[Any, Any]:
-    picture = tf.io.decode_image(jpeg, channels=3, expand_animations=False)
-    place = _placement(tf.shape(picture)[0], tf.shape(picture)[1], spec)
-    return _placed(picture[tf.newaxis], place, spec)[0], place
+    # As OpenCV decodes. This operation takes the other formats too.
+    picture = tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
+    place = placement(tf.shape(picture)[0], tf.shape(picture)[1], spec)
+    return placed(picture[tf.newaxis], place, spec)[0], place
 
 
 def _all_are_pictures(jpegs: Any) -> Any:
     """TensorFlow's own error would not say which one it is."""
     known = [tf.strings.substr(jpegs, 0, len(first)) == first for first in _FIRST_BYTES.values()]
     others = tf.reshape(tf.where(~tf.reduce_any(known, axis=0)), [-1])
-    message = f"{JPEG_INPUT}: these places, counted from 0, hold no {', '.join(_FIRST_BYTES)}:"
+    message = f"{JPEG_INPUT}: these places, counted from 0, are no {', '.join(_FIRST_BYTES)}:"
     return tf.debugging.Assert(tf.equal(tf.size(others), 0), [message, others], summarize=100)
 
 
@@ -188,7 +165,7 @@ def write_warmup(folder: Path, jpeg: bytes) -> None:
     """
     path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
-    pictures = tf.io.decode_image(jpeg, channels=3, expand_animations=False)[tf.newaxis]
+    pictures = tf.io.decode_jpeg(jpeg, channels=3)[tf.newaxis]
     requests = {PICTURES_SIGNATURE: (INPUT, pictures), JPEG_SIGNATURE: (JPEG_INPUT, tf.constant([jpeg]))}
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, (name, tensor) in requests.items():
