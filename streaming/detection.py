@@ -63,7 +63,7 @@ def frame_of_capture(capture: Capture, camera: str, epoch: str) -> Frame:
 
 
 def detect_frames(detector: Detector, frames: Sequence[Frame], *, model: str) -> list[Seen | Unseen]:
-    """One entry a frame, in order. `times_ms` gets `decode` and, of the rest, the frame's share of the batch: `detect`."""
+    """One entry a frame, in order. `times_ms` gets `decode` and `detect`, a frame's share of the rest of the batch."""
     opened = [_opened(frame) for frame in frames]
     pictures = [picture for picture in opened if isinstance(picture, Picture)]
     watch = Stopwatch()

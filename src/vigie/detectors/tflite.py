@@ -149,7 +149,10 @@ class Network:
     def _one(self, picture: npt.NDArray[np.uint8]) -> list[Values]:
         # Straight into the tensor; the view must not outlive this line, or the interpreter refuses to run.
         cv2.LUT(picture, self._table, dst=self._interpreter.tensor(self._input)()[0])
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            raise BadBundle(f"{self.path}: cannot be run by LiteRT: {_first_line(error)}") from error
         return [_meant(self._interpreter.get_tensor(one["index"]), _quantisation(one)) for one in self._outputs]
 
 
