@@ -1,30 +1,28 @@
 """A run's checkpoint becomes a model bundle: build the files, prove each equal to it, publish those that are."""
 
 import logging
-import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vigie.bundle import GATE_FILE, INT8, Bundle, ModelFacts, ThresholdFacts, open_bundle
+from vigie.bundle import GATE_FILE, INT8, Bundle, ThresholdFacts
 from vigie.data.parts import Part
 from vigie.data.prepare import load_manifest, read_part
-from vigie.data.quiet import quiet_tensorflow
 from vigie.detectors import load_detector, runnable
-from vigie.errors import BadBundle, BadSetting
-from vigie.export.building import build_files, files_of, write_int8_of
+from vigie.errors import BadBundle
+from vigie.export.building import files_of, write_int8_of
 from vigie.export.card import write_card
-from vigie.export.gate import Asked, Gate, Refusal, measure, read_gate
+from vigie.export.gate import Gate, Refusal, read_gate
 from vigie.export.gating import Judged, judge_files
-from vigie.export.publishing import new_staging, seal, write_bundle
+from vigie.export.judging import measure
+from vigie.export.publishing import seal, write_bundle
 from vigie.export.side_by_side import evaluate_side_by_side
+from vigie.export.staged import Staged, facts_of, staged_files
 from vigie.export.thresholds import choose_thresholds, thresholds_of
 from vigie.ports import Detector
 from vigie.runs import Run
 from vigie.training.checkpoint_detector import checkpoint_detector
 from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation
-from vigie.training.train import Trained, load_trained
 
 logger = logging.getLogger(__name__)
 
@@ -32,18 +30,6 @@ QUANTISATION_FOLDER = "quantisation"
 """In the run: what a quantisation-aware training leaves, to go on with after an interruption."""
 
 _METRICS = ("mAP", "mAP50", "mAP75")
-
-
-@dataclass(frozen=True, slots=True)
-class Staged:
-    """A run's files that can be run and measured; in `out` already if the same training was exported before."""
-
-    run: Run
-    out: Path
-    trained: Trained
-    asked: Asked
-    bundle: Bundle
-    published: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +77,6 @@ def export(
         return publish(staged, gated, evaluate_files(staged, gated, progress=progress))
 
 
-@contextmanager
-def staged_files(
-    run: Run, out: Path, *, qat: bool = True, precision: float | None = None, progress: bool = True
-) -> Iterator[Staged]:
-    """Build the run's files beside the versions of `out`; they are gone at the end unless they were published.
-
-    Raises:
-        BadRun: the training is not whole, or stale.
-        BadData: the run's records are missing.
-        BadSetting: a precision out of range.
-    """
-    if precision is not None and not 0 < precision <= 1:
-        raise BadSetting(f"precision {precision}: a precision lies above 0 and is at most 1, such as 0.9")
-    quiet_tensorflow()
-    asked = Asked(precision=precision, qat=qat)
-    trained = load_trained(run)
-    if same := _exported_before(out, trained, asked):
-        yield Staged(run, out, trained, asked, same, published=True)
-        return
-    folder = new_staging(out)
-    try:
-        facts = build_files(run, trained, folder, progress=progress)
-        bundle = seal(folder, facts, name=out.resolve().name)
-        yield Staged(run, out, trained, asked, bundle, published=False)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def pass_gate(staged: Staged, *, timed: bool = True, progress: bool = True) -> Gated:
     """Judge each file by its own runtime on the validation part, beside the checkpoint; choose thresholds there too.
 
@@ -137,8 +95,6 @@ def pass_gate(staged: Staged, *, timed: bool = True, progress: bool = True) -> G
         checkpoint=measure(judged.checkpoint),
         files=judged.files,
     )
-    for refusal in gate.refusals:
-        logger.error("%s", refusal)
     if gate.default is None:
         return Gated(gate, {})
     general = staged.bundle.manifest.score_threshold
@@ -190,7 +146,7 @@ def publish(staged: Staged, gated: Gated, evaluations: Mapping[str, Evaluation])
         for name in files_of(staged.bundle, refusal.file):
             (folder / name).unlink(missing_ok=True)
     (folder / GATE_FILE).write_text(gated.gate.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    facts = _facts(
+    facts = facts_of(
         staged,
         default=default,
         thresholds=thresholds_of(gated.thresholds),
@@ -205,7 +161,7 @@ def publish(staged: Staged, gated: Gated, evaluations: Mapping[str, Evaluation])
 
 def _judged(staged: Staged, checkpoint: Detector, file: str | None, timed: bool, progress: bool) -> Judged:
     # Sealed again: a file may be another one than when it was built.
-    bundle = seal(staged.bundle.folder, _facts(staged), name=staged.bundle.manifest.name)
+    bundle = seal(staged.bundle.folder, facts_of(staged), name=staged.bundle.manifest.name)
     records = staged.run.records
     pictures = load_manifest(records).parts["validation"].pictures
     return judge_files(
@@ -232,24 +188,6 @@ def _learn_int8(staged: Staged, progress: bool) -> None:
     run = staged.run
     model = quantisation_aware(run, staged.trained, folder=run.folder / QUANTISATION_FOLDER, progress=progress)
     write_int8_of(run, model, staged.bundle.folder / INT8)
-
-
-def _facts(staged: Staged, **changed: object) -> ModelFacts:
-    kept = staged.bundle.manifest.model_dump(include=set(ModelFacts.model_fields))
-    return ModelFacts.model_validate({**kept, **changed})
-
-
-def _exported_before(out: Path, trained: Trained, asked: Asked) -> Bundle | None:
-    """The newest version in `out`, if it is whole, of this training, and was asked for in this way."""
-    try:
-        newest = open_bundle(out)
-        gate = read_gate(newest)
-    except BadBundle as error:
-        logger.info("exporting anew: %s", error)
-        return None
-    same = newest.manifest.training_key == trained.key and gate.asked.precision == asked.precision
-    # Whether the int8 file may learn only matters where it is not there.
-    return newest if same and (gate.asked.qat == asked.qat or INT8 in newest.manifest.files) else None
 
 
 def _numbers(evaluation: Evaluation) -> dict[str, float | None]:

@@ -9,7 +9,8 @@ from vigie.data.parts import Sample
 from vigie.detectors import load_detector, runnable
 from vigie.errors import BadBundle
 from vigie.export.building import files_of
-from vigie.export.gate import FileResult, Ran, judge
+from vigie.export.gate import FileResult
+from vigie.export.judging import Ran, judge
 from vigie.export.side_by_side import Outcome, evaluate_side_by_side
 from vigie.export.timing import milliseconds
 from vigie.export.tolerances import TOLERANCES

@@ -16,8 +16,9 @@ from vigie.data.parts import Sample
 from vigie.decoding import Decoder
 from vigie.domain import Box, Detection, LabelledBox
 from vigie.export.differences import Differences
-from vigie.export.gate import Asked, FileResult, Gate, Ran, judge, measure
+from vigie.export.gate import Asked, FileResult, Gate
 from vigie.export.gating import judge_files
+from vigie.export.judging import Ran, judge, measure
 from vigie.export.publishing import seal
 from vigie.export.tolerances import TOLERANCES, Tolerance
 from vigie.pictures import Picture
