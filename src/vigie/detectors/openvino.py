@@ -92,11 +92,11 @@ class OpenvinoHeads:
 
     def __call__(self, rgb_u8: npt.NDArray[np.uint8]) -> tuple[Boxes, Scores]:
         boxes, scores = zip(*map(self._one, rgb_u8), strict=True)
-        return np.stack(boxes), np.stack(scores)
+        return np.concatenate(boxes), np.concatenate(scores)
 
     def _one(self, picture: npt.NDArray[np.uint8]) -> tuple[Boxes, Scores]:
-        found = self._request.infer({0: picture[None]})
-        return found[self._boxes][0], found[self._scores][0]
+        found = self._request.infer({0: np.ascontiguousarray(picture[None])}, share_inputs=True, share_outputs=True)
+        return found[self._boxes].copy(), found[self._scores].copy()  # the next picture is written over them
 
 
 def _check(model: Any, bundle: Bundle, path: Path) -> None:

@@ -60,6 +60,17 @@ def test_in_single_precision_it_gives_what_onnx_runtime_gives(bundle: Bundle, th
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
+def test_pixels_may_be_a_view_and_what_was_found_stays_when_the_next_picture_comes(bundle: Bundle) -> None:
+    exact = detector(bundle, precision="f32")
+    shown = pictures(2)
+    of_view = exact.outputs(np.repeat(shown, 2, axis=2)[:, :, ::2])
+    kept = [one.copy() for one in of_view]
+    exact.outputs(pictures(3))
+    for one, before, again in zip(of_view, kept, exact.outputs(shown), strict=True):
+        np.testing.assert_array_equal(one, before)
+        np.testing.assert_array_equal(one, again)
+
+
 def test_half_precision_is_near_but_not_the_same(bundle: Bundle) -> None:
     needs_bf16()
     shown = pictures(2)
