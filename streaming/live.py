@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from vigie.streaming.pacing import Pace
 
 logger = logging.getLogger(__name__)
 
+READ_S = 2.0  # of silence is a stall
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
-LETTING_GO_S = 3.0  # longer than a read waits: the handle is closed by the thread that uses it
+LETTING_GO_S = 3.0  # longer than a read waits: the reading thread closes the handle
 USUAL_FPS = 25.0
 _TICK_S = 0.1
 
@@ -67,6 +69,7 @@ class LiveSource:
         self._most_fps = most_fps
         self._jpeg_quality = jpeg_quality
         self._closed = Event()
+        self._let_go_by = 0.0
         self._epoch = f"live:{uuid.uuid4().hex}"
         self._slot = _Slot()
         self.gaps: list[Gap] = []
@@ -102,10 +105,12 @@ class LiveSource:
             self.close()
 
     def close(self) -> None:
-        """Let go of the camera; may wait as long as a stalled read does."""
-        self._closed.set()
+        """Let go of the camera; may wait as long as a stalled read does, once."""
+        if not self._closed.is_set():
+            self._let_go_by = time.monotonic() + LETTING_GO_S
+            self._closed.set()
         if self._thread is not None:
-            self._thread.join(LETTING_GO_S)
+            self._thread.join(max(0.0, self._let_go_by - time.monotonic()))
         elif self._handle is not None:
             self._handle.release()
 
@@ -142,8 +147,10 @@ class LiveSource:
         """Until none comes within the handle's time-out. Whatever `isOpened` says then, the handle is dead."""
         try:
             while not self._closed.is_set():
+                begun = time.monotonic()
                 read, bgr = handle.read()
-                if not read:
+                # After its time-out a decoder still gives the pictures that it held back, a time-out each.
+                if not read or time.monotonic() - begun > 0.95 * READ_S:
                     return
                 yield _Shot(datetime.now(UTC), bgr)
         finally:

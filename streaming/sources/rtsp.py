@@ -15,14 +15,14 @@ from pydantic import Field
 from vigie.errors import BadSetting, Unavailable
 from vigie.pictures import JPEG_QUALITY
 from vigie.ports import FrameSource
-from vigie.streaming.live import LiveSource
+from vigie.streaming.live import READ_S, LiveSource
 
 SCHEMES = ("rtsp", "rtsps")
 OPEN_S = 3.0
-READ_S = 2.0
 _PORTS = {"rtsp": 554, "rtsps": 322}
 _VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # where OpenCV looks for FFmpeg's options, for lack of a better place
-_QUICK = "fflags;nobuffer|analyzeduration;200000|probesize;100000"
+# Without fflags=nobuffer: it opens no sooner, and of a stream with B-frames OpenCV then never gives a picture.
+_QUICK = "analyzeduration;200000|probesize;100000"
 _variable_lock = Lock()
 
 
