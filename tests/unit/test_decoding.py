@@ -1,7 +1,10 @@
 """Raw heads become the boxes that a hand computes."""
 
+import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from vigie.decoding import Decoder, non_maximum_suppression
 from vigie.domain import Box, Detection
@@ -129,3 +132,27 @@ def test_candidates_beyond_the_best_are_left_out_of_the_suppression() -> None:
     apart = np.array([[0, 0, 10, 10], [20, 20, 30, 30], [40, 40, 50, 50]], np.float32)
     two = Decoder(("a",), 64, 64, apart, score_threshold=0.5, max_candidates=2)
     assert [round(found.score, 1) for found in two.decode(raw, scores, width=64, height=64)] == [0.9, 0.7]
+
+
+@given(seed=st.integers(0, 10_000), number=st.integers(1, 300), iou=st.sampled_from([0.3, 0.5, 0.7]))
+@settings(max_examples=60, deadline=None)
+def test_suppression_by_blocks_is_the_suppression_of_each_class_by_itself(seed: int, number: int, iou: float) -> None:
+    random = np.random.default_rng(seed)
+    corners = random.integers(0, 40, (number, 2))
+    boxes = np.concatenate([corners, corners + random.integers(5, 30, (number, 2))], axis=1).astype(np.float32)
+    classes = random.integers(0, 3, number)
+    scores = np.sort(random.permutation(1000)[:number] + 1)[::-1] / 2000
+    expected = set()
+    for column in range(3):
+        own = np.flatnonzero(classes == column)
+        sides = [[left, top, right - left, bottom - top] for top, left, bottom, right in boxes[own].tolist()]
+        expected |= {int(own[at]) for at in cv2.dnn.NMSBoxes(sides, scores[own].tolist(), 0.0, iou)}
+    assert non_maximum_suppression(boxes, classes, iou, number).tolist() == sorted(expected)
+    few = max(1, len(expected) // 2)
+    assert non_maximum_suppression(boxes, classes, iou, few).tolist() == sorted(expected)[:few]
+
+
+def test_offsets_of_corners_are_in_sizes_of_the_anchor() -> None:
+    raw = np.array([[0.5, -0.5, 0.25, 0], [0, 0, 0, 0]], np.float32)
+    (found,) = decoded(decoder(coding="corners"), raw, scores((0.9, 0), (0, 0)))
+    assert corners(found.box) == pytest.approx((30, 50, 60, 80))

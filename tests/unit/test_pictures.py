@@ -153,3 +153,89 @@ def test_pixels_become_a_picture_and_come_back() -> None:
     assert (picture.width, picture.height) == (40, 80)
     assert picture.rgb() is pixels
     np.testing.assert_allclose(Picture.from_bytes(encode_jpeg(pixels, 95)).rgb()[5, 20], RED, atol=4)
+
+
+def smooth(width: int, height: int, **options: int) -> bytes:
+    across, down = np.meshgrid(np.linspace(0, 255, width), np.linspace(0, 255, height))
+    image = Image.fromarray(np.stack([across, down, 255 - across], axis=-1).astype(np.uint8))
+    out = io.BytesIO()
+    image.save(out, "JPEG", quality=95, **options)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "asked", "share"),
+    [
+        (640, 480, (320, 240), 2),
+        (640, 480, (320, 320), 1),  # a half would be 240 high
+        (640, 480, (321, 1), 1),
+        (1920, 1080, (320, 320), 2),
+        (1920, 1080, (480, 270), 4),
+        (1283, 727, (160, 90), 8),  # rounded up by the decoder
+        (1283, 727, (160, 91), 4),
+        (7, 5, (1, 1), 4),
+        (3, 2, (300, 300), 1),
+    ],
+)
+@pytest.mark.parametrize("progressive", [False, True])
+def test_a_reducible_jpeg_is_decoded_as_small_as_it_may_and_never_below_what_is_asked_for(
+    width: int, height: int, asked: tuple[int, int], share: int, progressive: bool
+) -> None:
+    picture = Picture.from_bytes(smooth(width, height, progressive=progressive), reducible=True)
+    pixels = picture.rgb_for(*asked)
+    assert pixels.shape == (-(-height // share), -(-width // share), 3)
+    assert (picture.width, picture.height) == (width, height)
+    whole = picture.rgb()
+    assert whole.shape == (height, width, 3)
+    if min(pixels.shape[:2]) > 20:
+        expected = cv2.resize(whole, pixels.shape[1::-1], interpolation=cv2.INTER_AREA)
+        assert np.abs(pixels.astype(int) - expected).mean() < 3  # colours and places are those of the whole
+    assert picture.rgb_for(*asked) is whole  # what is there need not be decoded again
+
+
+def test_only_jpegs_that_are_allowed_to_are_reduced() -> None:
+    png = io.BytesIO()
+    Image.open(io.BytesIO(smooth(640, 480))).save(png, "PNG")
+    cmyk = jpeg_of(Image.new("CMYK", (640, 480), (0, 200, 200, 0)))  # type: ignore[arg-type]
+    for encoded, reducible in ((smooth(640, 480), False), (png.getvalue(), True), (cmyk, True)):
+        assert Picture.from_bytes(encoded, reducible=reducible).rgb_for(8, 8).shape == (480, 640, 3)
+    pixels = np.zeros((480, 640, 3), np.uint8)
+    assert Picture.from_pixels(pixels).rgb_for(8, 8) is pixels
+
+
+def test_a_reduced_picture_taken_on_its_side_is_upright() -> None:
+    stored = red_above_blue(400, 800).transpose(Image.Transpose.ROTATE_90)
+    pixels = Picture.from_bytes(jpeg_of(stored, TURNED_RIGHT), reducible=True).rgb_for(100, 200)
+    assert pixels.shape == (200, 100, 3)
+    np.testing.assert_allclose(pixels[5, 20], RED, atol=3)
+    np.testing.assert_allclose(pixels[195, 20], BLUE, atol=3)
+
+
+def test_a_cut_jpeg_is_decoded_reduced_if_and_only_if_it_is_decoded_whole() -> None:
+    encoded = smooth(640, 480)
+    outcomes = set()
+    for cut in range(700, len(encoded) + 1, 97):
+        decoded = []
+        for decode in (Picture.rgb, lambda picture: picture.rgb_for(100, 100)):
+            picture = Picture.from_bytes(encoded[:cut], reducible=True)
+            try:
+                decode(picture)
+                decoded.append(True)
+            except BadPicture:
+                decoded.append(False)
+        assert decoded[0] == decoded[1], cut
+        outcomes.add(decoded[0])
+    assert False in outcomes
+
+
+def test_the_seconds_of_decoding_add_up() -> None:
+    picture = Picture.from_bytes(smooth(640, 480), reducible=True)
+    assert picture.decode_s == 0
+    picture.rgb_for(100, 100)
+    first = picture.decode_s
+    assert first > 0
+    picture.rgb()
+    whole = picture.decode_s
+    assert whole > first
+    picture.rgb()
+    assert picture.decode_s == whole

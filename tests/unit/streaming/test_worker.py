@@ -1,17 +1,20 @@
 """Each frame gets its answer once its results stand on the bus: what was found, or why it could not be looked at."""
 
+import io
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Event
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from stream_parts import BLACK, TOPICS, AwayBus, BrightHalf, Pictures, all_of, embedded, half, working
 
-from vigie.domain import Frame
-from vigie.errors import BusUnavailable, Unavailable
+from vigie.domain import Box, Detection, Frame
+from vigie.errors import BadPicture, BusUnavailable, Unavailable
 from vigie.pictures import MAX_PIXELS, Picture, encode_jpeg
 from vigie.ports import Message, Record
 from vigie.streaming import outage
@@ -51,6 +54,84 @@ def test_the_time_in_each_stage_is_told() -> None:
     assert list(times_ms) == ["capture", "queue", "decode", "detect", "draw", "encode"]
     assert (times_ms["capture"], times_ms["queue"]) == (2.0, 10.0)
     assert all(0 < times_ms[stage] < 5000 for stage in ("decode", "detect", "draw", "encode"))
+
+
+class Scaled(BrightHalf):
+    """Needs 16 x 12 pixels, as a small model does; finds nothing where both halves are alike."""
+
+    def _one(self, picture: Picture) -> list[Detection] | BadPicture:
+        small = picture.rgb_for(16, 12)
+        assert small.shape[0] < picture.height
+        found = super()._one(Picture.from_pixels(small))
+        assert not isinstance(found, BadPicture)
+        factor = picture.width / small.shape[1]
+        return [
+            replace(
+                one, box=Box(*(edge * factor for edge in (one.box.left, one.box.top, one.box.right, one.box.bottom)))
+            )
+            for one in found
+            if one.score > 0.5
+        ]
+
+
+def test_a_frame_on_which_nothing_is_found_is_sent_on_as_it_came_and_never_decoded_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jpeg = encode_jpeg(np.random.default_rng(1).integers(0, 60, (48, 64, 3), dtype=np.uint8))
+
+    decoded = []
+    decode = cv2.imdecode
+    with monkeypatch.context() as context:
+        context.setattr(cv2, "imdecode", lambda *given: decoded.append(decode(*given)) or decoded[-1])
+        found_message, annotated_message = decided([record(jpeg)], Scaled())
+    assert [pixels.shape for pixels in decoded] == [(12, 16, 3)]
+    found = detections_of(found_message)
+    assert found.detections == ()
+    assert (found.width, found.height) == (64, 48)
+    assert annotated_of(annotated_message).jpeg == jpeg
+    assert list(found.times_ms) == ["capture", "queue", "decode", "detect", "draw", "encode"]
+    assert found.times_ms["decode"] > 0
+    assert (found.times_ms["draw"], found.times_ms["encode"]) == (0.0, 0.0)
+
+
+def test_a_frame_with_findings_is_decoded_whole_to_be_drawn_on_and_its_boxes_are_in_its_own_pixels() -> None:
+    found_message, annotated_message = decided([record(half("right"))], Scaled())
+    (one,) = detections_of(found_message).detections
+    assert (one.label, one.box) == ("right", Box(32, 0, 64, 48))
+    assert Picture.from_bytes(annotated_of(annotated_message).jpeg).rgb().shape == (48, 64, 3)
+
+
+def test_a_frame_as_it_came_that_is_no_plain_jpeg_or_too_large_for_a_message_is_encoded_anew() -> None:
+    png = io.BytesIO()
+    noise = np.random.default_rng(1).integers(0, 60, (48, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(png, "PNG")
+    huge = encode_jpeg(np.random.default_rng(1).integers(0, 40, (1600, 2400, 3), dtype=np.uint8), 100)
+    assert len(huge) > MAX_JPEG_BYTES
+    for encoded in (png.getvalue(), huge):
+
+        class Nothing(BrightHalf):
+            def _one(self, picture: Picture) -> list[Detection] | BadPicture:
+                picture.rgb_for(8, 8)
+                return []
+
+        (_, message) = decided([record(encoded)], Nothing())
+        jpeg = annotated_of(message).jpeg
+        assert len(jpeg) <= MAX_JPEG_BYTES
+        assert Picture.from_bytes(jpeg).format == "jpeg"
+
+
+def test_a_frame_that_can_be_decoded_small_but_not_whole_is_a_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: Picture) -> None:
+        raise BadPicture("only half of it is there")
+
+    detector = Scaled()
+    good = record(half("left"), offset=3)
+    with monkeypatch.context() as context:
+        context.setattr(Scaled, "_one", lambda *_: [Detection("left", 0.9, Box(0, 0, 9, 9))])
+        context.setattr(Picture, "rgb", broken)
+        (letter,) = decided([good], detector)
+    assert letter.topic == TOPICS.dead_letters
+    assert (letter.headers["dead_letter_stage"], letter.headers["dead_letter_offset"]) == ("decode", "3")
 
 
 def test_a_frame_from_the_future_has_waited_for_nothing() -> None:
