@@ -16,7 +16,7 @@ import numpy as np
 from vigie.domain import Detection, Detections, Frame, frame_id
 from vigie.drawing import draw
 from vigie.errors import BadPicture, VigieError
-from vigie.pictures import Picture, Pixels, encode_jpeg
+from vigie.pictures import REDUCE_FROM, Picture, Pixels, encode_jpeg
 from vigie.ports import Capture, Detector
 from vigie.streaming.buses import MAX_MESSAGE_BYTES
 
@@ -136,7 +136,7 @@ class Stopwatch:
 
 def _opened(frame: Frame) -> Picture | Unseen:
     try:
-        return Picture.from_bytes(frame.jpeg, reducible=True)
+        return Picture.from_bytes(frame.jpeg, reduce_from=REDUCE_FROM)
     except BadPicture as error:
         return Unseen("decode", str(error))
 

@@ -178,10 +178,10 @@ def smooth(width: int, height: int, **options: int) -> bytes:
     ],
 )
 @pytest.mark.parametrize("progressive", [False, True])
-def test_a_reducible_jpeg_is_decoded_as_small_as_it_may_and_never_below_what_is_asked_for(
+def test_a_jpeg_that_may_be_reduced_is_decoded_as_small_as_it_may_and_never_below_what_is_asked_for(
     width: int, height: int, asked: tuple[int, int], share: int, progressive: bool
 ) -> None:
-    picture = Picture.from_bytes(smooth(width, height, progressive=progressive), reducible=True)
+    picture = Picture.from_bytes(smooth(width, height, progressive=progressive), reduce_from=2)
     pixels = picture.rgb_for(*asked)
     assert pixels.shape == (-(-height // share), -(-width // share), 3)
     assert (picture.width, picture.height) == (width, height)
@@ -197,15 +197,20 @@ def test_only_jpegs_that_are_allowed_to_are_reduced() -> None:
     png = io.BytesIO()
     Image.open(io.BytesIO(smooth(640, 480))).save(png, "PNG")
     cmyk = jpeg_of(Image.new("CMYK", (640, 480), (0, 200, 200, 0)))  # type: ignore[arg-type]
-    for encoded, reducible in ((smooth(640, 480), False), (png.getvalue(), True), (cmyk, True)):
-        assert Picture.from_bytes(encoded, reducible=reducible).rgb_for(8, 8).shape == (480, 640, 3)
+    for encoded, reduce_from in ((smooth(640, 480), 0), (png.getvalue(), 2), (cmyk, 2)):
+        assert Picture.from_bytes(encoded, reduce_from=reduce_from).rgb_for(8, 8).shape == (480, 640, 3)
     pixels = np.zeros((480, 640, 3), np.uint8)
     assert Picture.from_pixels(pixels).rgb_for(8, 8) is pixels
 
 
+def test_a_picture_that_may_be_reduced_from_a_quarter_on_is_not_halved() -> None:
+    for asked, height in ((320, 480), (160, 120), (80, 60)):
+        assert len(Picture.from_bytes(smooth(640, 480), reduce_from=4).rgb_for(asked, asked // 2)) == height
+
+
 def test_a_reduced_picture_taken_on_its_side_is_upright() -> None:
     stored = red_above_blue(400, 800).transpose(Image.Transpose.ROTATE_90)
-    pixels = Picture.from_bytes(jpeg_of(stored, TURNED_RIGHT), reducible=True).rgb_for(100, 200)
+    pixels = Picture.from_bytes(jpeg_of(stored, TURNED_RIGHT), reduce_from=2).rgb_for(100, 200)
     assert pixels.shape == (200, 100, 3)
     np.testing.assert_allclose(pixels[5, 20], RED, atol=3)
     np.testing.assert_allclose(pixels[195, 20], BLUE, atol=3)
@@ -217,7 +222,7 @@ def test_a_cut_jpeg_is_decoded_reduced_if_and_only_if_it_is_decoded_whole() -> N
     for cut in range(700, len(encoded) + 1, 97):
         decoded = []
         for decode in (Picture.rgb, lambda picture: picture.rgb_for(100, 100)):
-            picture = Picture.from_bytes(encoded[:cut], reducible=True)
+            picture = Picture.from_bytes(encoded[:cut], reduce_from=2)
             try:
                 decode(picture)
                 decoded.append(True)
@@ -229,7 +234,7 @@ def test_a_cut_jpeg_is_decoded_reduced_if_and_only_if_it_is_decoded_whole() -> N
 
 
 def test_the_seconds_of_decoding_add_up() -> None:
-    picture = Picture.from_bytes(smooth(640, 480), reducible=True)
+    picture = Picture.from_bytes(smooth(640, 480), reduce_from=2)
     assert picture.decode_s == 0
     picture.rgb_for(100, 100)
     first = picture.decode_s
