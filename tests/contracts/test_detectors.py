@@ -1,52 +1,115 @@
-"""Every detector through the same tests: the checkpoint, and each file that is exported from it."""
+"""Every detector through the same tests: the checkpoint, each file that is exported from it, and files of others.
 
+To add a runtime is to add a line: to OURS where it runs what the untrained run became and finds what the checkpoint
+finds, to ROUNDED where it does so but for the last digits, to OTHERS where it runs models of others.
+"""
+
+import functools
 import io
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
+import needs
 import numpy as np
 import pytest
 from PIL import Image
 
-from vigie.bundle import Bundle
+from vigie.bundle import FP16, FP32, INT8, POSTPROCESS, Bundle
 from vigie.cartoons import random_scene
 from vigie.detectors import load_detector
 from vigie.domain import Detection
 from vigie.errors import BadPicture
-from vigie.pictures import Picture, encode_jpeg
+from vigie.pictures import Picture, Pixels, encode_jpeg
 from vigie.ports import Detector
-from vigie.resizing import GREY
+from vigie.resizing import GREY, resized
 from vigie.runs import Run
 
 Make = Callable[[float | None], Detector]
+"""With a threshold, or with the model's own."""
+
+Maker = Callable[[pytest.FixtureRequest, str], Make]
+"""Of fixtures and the way of resizing."""
 
 
-RUNTIMES = ("checkpoint", "tflite", "saved_model")
+def checkpoint(request: pytest.FixtureRequest, resize: str) -> Make:
+    from vigie.training.checkpoint_detector import checkpoint_detector
+
+    run: Run = request.getfixturevalue("letterboxed_run" if resize == "letterbox" else "untrained_run")
+    return lambda threshold: checkpoint_detector(run, **({} if threshold is None else {"score_threshold": threshold}))
 
 
-def maker(request: pytest.FixtureRequest, runtime: str, *, letterboxed: bool) -> Make:
-    if runtime == "checkpoint":
-        from vigie.training.checkpoint_detector import checkpoint_detector
+def of_bundle(runtime: str, file: str | None = None) -> Maker:
+    def maker(request: pytest.FixtureRequest, resize: str) -> Make:
+        name = "letterboxed_bundle" if resize == "letterbox" else "exported_bundle"
+        bundle: Bundle = request.getfixturevalue(name)
+        return lambda threshold: load_detector(bundle.folder, runtime=runtime, file=file, score_threshold=threshold)
 
-        run: Run = request.getfixturevalue("letterboxed_run" if letterboxed else "untrained_run")
-        return lambda threshold: checkpoint_detector(
-            run, **({} if threshold is None else {"score_threshold": threshold})
-        )
-    bundle: Bundle = request.getfixturevalue("letterboxed_bundle" if letterboxed else "exported_bundle")
-    return lambda threshold: load_detector(bundle.folder, runtime=runtime, score_threshold=threshold)
+    return maker
 
 
-@pytest.fixture(scope="session", params=[(name, resize) for resize in ("", "letterboxed") for name in RUNTIMES],
-                ids=lambda given: " ".join(filter(None, given)))  # fmt: skip
-def make(request: pytest.FixtureRequest) -> Make:
-    """Makes the detector, with a threshold or the model's own."""
-    runtime, resize = request.param
-    return maker(request, runtime, letterboxed=bool(resize))
+def of_server(request: pytest.FixtureRequest, resize: str) -> Make:
+    bundle: Bundle = request.getfixturevalue("letterboxed_bundle" if resize == "letterbox" else "exported_bundle")
+    options = {"url": request.getfixturevalue("served")(bundle), "total_timeout_s": 60, "timeout_s": 60}
+    return lambda threshold: load_detector(
+        bundle.folder, runtime="tf_serving", score_threshold=threshold, runtime_options=options
+    )
+
+
+def of_shared(model: str) -> Maker:
+    """A file below shared/data/models that knows COCO's classes; its own threshold is .3 here."""
+
+    def maker(_: pytest.FixtureRequest, __: str) -> Make:
+        path = needs.shared_data() / "models" / model
+        return lambda threshold: load_detector(path, score_threshold=0.3 if threshold is None else threshold)
+
+    return maker
+
+
+OURS: Mapping[str, Maker] = {
+    "checkpoint": checkpoint,
+    "tflite": of_bundle("tflite"),
+    "saved_model": of_bundle("saved_model"),
+    "tf_serving": of_server,
+}
+OTHERS: Mapping[str, Maker] = {
+    "tflite of others": of_shared("ssd_mobilenet_v1_coco_quant_tflite/detect.tflite"),
+}
+CASES = [(name, resize) for resize in ("stretch", "letterbox") for name in (*OURS, *ROUNDED)]
+CASES += [(name, "") for name in OTHERS]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model, and what may be asked of it: `picture` gives one by its number on which it finds something."""
+
+    make: Make
+    labels: Sequence[str] | None
+    pixels: Callable[[int], Pixels]
+
+    def picture(self, number: int) -> Picture:
+        return Picture.from_bytes(encode_jpeg(self.pixels(number)))
+
+
+@pytest.fixture(scope="session", params=CASES, ids=lambda given: " ".join(filter(None, given)))
+def case(request: pytest.FixtureRequest) -> Case:
+    name, resize = request.param
+    if name in OTHERS:
+        return Case(OTHERS[name](request, resize), None, photograph)
+    run: Run = request.getfixturevalue("untrained_run")
+    return Case({**OURS, **ROUNDED}[name](request, resize), run.experiment.classes, cartoon_pixels)
+
+
+@pytest.fixture(scope="session")
+def make(case: Case) -> Make:
+    return case.make
 
 
 @pytest.fixture(scope="session")
 def letterboxing(request: pytest.FixtureRequest) -> dict[str, Detector]:
     """One of each runtime; they find much."""
-    return {name: maker(request, name, letterboxed=True)(0.3) for name in RUNTIMES}
+    return {name: maker(request, "letterbox")(0.3) for name, maker in OURS.items()}
 
 
 @pytest.fixture(scope="session")
@@ -54,8 +117,29 @@ def detector(make: Make) -> Detector:
     return make(None)
 
 
+def cartoon_pixels(seed: int, width: int = 160, height: int = 120) -> Pixels:
+    return random_scene(seed, width, height, max_faces=3)[0]
+
+
 def cartoon(seed: int, width: int = 160, height: int = 120) -> Picture:
-    return Picture.from_bytes(encode_jpeg(random_scene(seed, width, height, max_faces=3)[0]))
+    return Picture.from_bytes(encode_jpeg(cartoon_pixels(seed, width, height)))
+
+
+def photograph(number: int) -> Pixels:
+    """With a person on a good part of it."""
+    return Picture.from_file(_photographs()[number]).rgb()
+
+
+@functools.cache
+def _photographs() -> list[Path]:
+    folder = needs.shared_data() / "coco_val200"
+    told = json.loads((folder / "instances.json").read_text())
+    (person,) = (one["id"] for one in told["categories"] if one["name"] == "person")
+    images = {one["id"]: one for one in told["images"]}
+    shown = {one["image_id"]: one["bbox"][2] * one["bbox"][3] for one in told["annotations"]
+             if one["category_id"] == person}  # fmt: skip
+    large = (images[key] for key, area in shown.items() if area > 0.2 * images[key]["width"] * images[key]["height"])
+    return [folder / "images" / one["file_name"] for one in large]
 
 
 def found(entry: list[Detection] | BadPicture) -> list[Detection]:
@@ -72,16 +156,20 @@ def assert_same(one: list[Detection], other: list[Detection]) -> None:
             assert getattr(a.box, edge) == pytest.approx(getattr(b.box, edge), abs=0.02)
 
 
-def test_the_labels_are_those_of_the_experiment_in_its_order(detector: Detector, untrained_run: Run) -> None:
-    assert tuple(detector.labels) == untrained_run.experiment.classes
+def test_the_labels_are_those_of_the_experiment_in_its_order(case: Case, detector: Detector) -> None:
+    if case.labels is None:  # COCO's, however they are spelt
+        assert len(detector.labels) == 80
+        assert detector.labels[0] == "person"
+    else:
+        assert tuple(detector.labels) == tuple(case.labels)
 
 
 def test_no_picture_gives_no_entry(detector: Detector) -> None:
     assert detector.detect([]) == []
 
 
-def test_every_picture_gets_its_own_entry_in_order_and_a_batch_equals_singles(detector: Detector) -> None:
-    pictures = [cartoon(seed) for seed in range(11)]
+def test_every_picture_gets_its_own_entry_in_order_and_a_batch_equals_singles(case: Case, detector: Detector) -> None:
+    pictures = [case.picture(seed) for seed in range(11)]
     entries = detector.detect(pictures)
     assert len(entries) == len(pictures)
     singles = [found(detector.detect([picture])[0]) for picture in pictures]
@@ -91,19 +179,20 @@ def test_every_picture_gets_its_own_entry_in_order_and_a_batch_equals_singles(de
         assert_same(found(entry), single)
 
 
-def test_the_same_picture_gives_the_same_detections_again(detector: Detector) -> None:
-    assert detector.detect([cartoon(1)]) == detector.detect([cartoon(1)])
+def test_the_same_picture_gives_the_same_detections_again(case: Case, detector: Detector) -> None:
+    assert found(detector.detect([case.picture(1)])[0])
+    assert detector.detect([case.picture(1)]) == detector.detect([case.picture(1)])
 
 
-def test_a_bad_picture_is_an_entry_and_leaves_the_others_unharmed(detector: Detector) -> None:
-    whole = encode_jpeg(random_scene(5, 160, 120, max_faces=3)[0])
+def test_a_bad_picture_is_an_entry_and_leaves_the_others_unharmed(case: Case, detector: Detector) -> None:
+    whole = encode_jpeg(case.pixels(5))
     out = io.BytesIO()
     Image.new("RGB", (160, 120)).save(out, "PNG")
     broken = Picture.from_bytes(out.getvalue()[:60])  # its header is fine
-    first, bad, last = detector.detect([cartoon(1), broken, Picture.from_bytes(whole)])
+    first, bad, last = detector.detect([case.picture(1), broken, Picture.from_bytes(whole)])
     assert isinstance(bad, BadPicture)
     assert "160x120 that cannot be decoded" in str(bad)
-    assert_same(found(first), found(detector.detect([cartoon(1)])[0]))
+    assert_same(found(first), found(detector.detect([case.picture(1)])[0]))
     assert_same(found(last), found(detector.detect([Picture.from_bytes(whole)])[0]))
 
 
@@ -114,16 +203,16 @@ def test_bad_pictures_alone_give_entries_alone(detector: Detector) -> None:
     assert [type(entry) for entry in entries] == [BadPicture, BadPicture]
 
 
-def test_the_best_come_first_and_reach_the_threshold(make: Make) -> None:
-    scores = [detection.score for detection in found(make(0.3).detect([cartoon(2)])[0])]
+def test_the_best_come_first_and_reach_the_threshold(case: Case) -> None:
+    scores = [detection.score for detection in found(case.make(0.3).detect([case.picture(2)])[0])]
     assert len(scores) > 1
     assert scores == sorted(scores, reverse=True)
     assert min(scores) >= 0.3
 
 
-def test_a_lower_threshold_finds_more_and_the_same_above(make: Make) -> None:
-    few = found(make(0.5).detect([cartoon(3)])[0])
-    many = found(make(0.3).detect([cartoon(3)])[0])
+def test_a_lower_threshold_finds_more_and_the_same_above(case: Case) -> None:
+    few = found(case.make(0.5).detect([case.picture(3)])[0])
+    many = found(case.make(0.3).detect([case.picture(3)])[0])
     assert len(many) > len(few) > 0
     assert_same([detection for detection in many if detection.score >= 0.5], few)
 
@@ -138,8 +227,9 @@ def test_boxes_lie_inside_the_original_picture_whatever_its_size(detector: Detec
         assert detection.label in detector.labels
 
 
-def test_a_picture_twice_as_large_has_boxes_twice_as_large(detector: Detector) -> None:
-    small = random_scene(6, 96, 64, max_faces=2)[0]  # the model's own size: both reach it unchanged
+def test_a_picture_twice_as_large_has_boxes_twice_as_large(case: Case, detector: Detector) -> None:
+    # The model's own size: both reach it unchanged.
+    small = cartoon_pixels(6, 96, 64) if case.labels else resized(case.pixels(6), detector.input_size)  # type: ignore[attr-defined]
     large = np.repeat(np.repeat(small, 2, axis=0), 2, axis=1)
     ones = found(detector.detect([Picture.from_pixels(small)])[0])
     twos = found(detector.detect([Picture.from_pixels(large)])[0])
@@ -148,7 +238,7 @@ def test_a_picture_twice_as_large_has_boxes_twice_as_large(detector: Detector) -
         assert (two.box.left, two.box.bottom) == pytest.approx((one.box.left * 2, one.box.bottom * 2), abs=0.05)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("runtime", OURS)
 @pytest.mark.parametrize(("width", "height"), [(96, 32), (32, 64)], ids=["wide", "tall"])
 def test_a_letterboxed_picture_has_the_boxes_that_it_has_with_the_grey_put_around_it_by_hand(
     letterboxing: dict[str, Detector], runtime: str, width: int, height: int
@@ -176,7 +266,7 @@ def test_a_file_finds_on_a_letterboxed_picture_what_the_checkpoint_finds(
     letterboxing: dict[str, Detector], width: int, height: int
 ) -> None:
     picture = cartoon(3, width, height)
-    of_checkpoint, *of_files = (found(letterboxing[runtime].detect([picture])[0]) for runtime in RUNTIMES)
+    of_checkpoint, *of_files = (found(letterboxing[runtime].detect([picture])[0]) for runtime in OURS)
     assert of_checkpoint
     for of_file in of_files:
         for one, other in zip(of_checkpoint, of_file, strict=True):
