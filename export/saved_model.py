@@ -18,7 +18,6 @@ Detections carry the names of the TF Object Detection API, K = `Decoder.max_dete
 They are those of `vigie.decoding.Decoder`, with its thresholds and its suppression a class.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +133,7 @@ def _boxes(raw: Any, anchors: Any, places: Any, decoder: Decoder) -> Any:
     return tf.clip_by_value(corners, 0.0, 1.0)
 
 
-def _suppressed(boxes: Any, scores: Any, decoder: Decoder) -> Mapping[str, Any]:
+def _suppressed(boxes: Any, scores: Any, decoder: Decoder) -> dict[str, Any]:
     """Boxes B x C x candidates x 4 and their scores -> what stays of each label, best first."""
     with_area = tf.reduce_all(boxes[..., 2:] > boxes[..., :2], axis=-1)
     kept = tf.image.combined_non_max_suppression(

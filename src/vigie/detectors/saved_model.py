@@ -1,5 +1,6 @@
 """TensorFlow's SavedModel, the file that TF Serving runs, in this process."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from vigie.errors import BadBundle
 from vigie.ports import Detector
 from vigie.raw_heads import RawHeadsDetector
 
+logger = logging.getLogger(__name__)
+
 SIGNATURE = "raw_heads"
 """Of the signatures in the file the one whose boxes our own decoder finds, as it does for every other file."""
 
@@ -24,7 +27,7 @@ _BATCH = 8
 
 @dataclass(frozen=True)
 class Options:
-    """Like those of `tflite`; `threads` is left to TensorFlow, which sets it once for the whole process."""
+    """Like those of `tflite`; the `threads` hold for the whole process, of the first model that runs in it."""
 
     model: Path
     file: str | None = None
@@ -40,8 +43,17 @@ def build(options: Options) -> Detector:
     """
     bundle = open_bundle(options.model)
     path = bundle.file(options.file or SAVED_MODEL)
+    _use_threads(options.threads)
     heads = _SavedHeads(path, bundle)
     return RawHeadsDetector(heads, bundle.decoder(options.score_threshold), where=str(path), batch=_BATCH).tried()
+
+
+def _use_threads(threads: int) -> None:
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        logger.debug("TensorFlow runs already, with the threads that it has: not %d", threads)
 
 
 class _SavedHeads:
@@ -52,7 +64,8 @@ class _SavedHeads:
             self._model: Any = tf.saved_model.load(str(path.parent))  # held: the signature lives only as long as it
             signatures = self._model.signatures
         except (OSError, ValueError, AttributeError, tf.errors.OpError) as error:
-            raise BadBundle(f"{path}: cannot be loaded by TensorFlow: {error}; export it again") from error
+            told = (str(error).splitlines() or [type(error).__name__])[0]
+            raise BadBundle(f"{path}: cannot be loaded by TensorFlow: {told}; export it again") from error
         if SIGNATURE not in signatures:
             raise BadBundle(
                 f"{path}: has the signatures {', '.join(sorted(signatures)) or '(none)'}, this needs {SIGNATURE}; "
@@ -70,13 +83,10 @@ class _SavedHeads:
 
 def _expect_the_pictures(signature: Any, path: Path, bundle: Bundle) -> None:
     spec = bundle.manifest.input
-    expected = tf.TensorSpec((None, spec.height, spec.width, 3), tf.uint8, INPUT)
-    found = signature.structured_input_signature[1]
-    if list(found) != [INPUT] or not found[INPUT].is_compatible_with(expected):
-        raise BadBundle(
-            f"{path}: its {SIGNATURE} takes {_told(found)}, the manifest expects {_told({INPUT: expected})}; "
-            "export it again"
-        )
+    found = _told(signature.structured_input_signature[1])
+    expected = _told({INPUT: tf.TensorSpec((None, spec.height, spec.width, 3), tf.uint8)})
+    if found != expected:
+        raise BadBundle(f"{path}: its {SIGNATURE} takes {found}, the manifest expects {expected}; export it again")
 
 
 def _expect_outputs(signature: Any, path: Path, names: tuple[str, ...]) -> None:
