@@ -69,9 +69,14 @@ def of_shared(model: str) -> Maker:
 
 OURS: Mapping[str, Maker] = {
     "checkpoint": checkpoint,
-    "tflite": of_bundle("tflite"),
+    "tflite": of_bundle("tflite", FP32),
     "saved_model": of_bundle("saved_model"),
     "tf_serving": of_server,
+}
+ROUNDED: Mapping[str, Maker] = {
+    "tflite fp16": of_bundle("tflite", FP16),
+    "tflite int8": of_bundle("tflite", INT8),
+    "tflite postprocess": of_bundle("tflite", POSTPROCESS),
 }
 OTHERS: Mapping[str, Maker] = {
     "tflite of others": of_shared("ssd_mobilenet_v1_coco_quant_tflite/detect.tflite"),
