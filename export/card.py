@@ -9,7 +9,13 @@ from vigie.data.prepare import load_manifest, read_part
 from vigie.experiment import About
 from vigie.export.card_facts import CardFacts
 from vigie.export.card_files import files_section, running_section
-from vigie.export.card_measures import classes_section, curves_section, limits_section, mistakes_section
+from vigie.export.card_measures import (
+    classes_section,
+    curves_section,
+    limits_section,
+    mistakes_section,
+    thresholds_section,
+)
 from vigie.export.card_pictures import Mistake, write_figures, write_mistakes
 from vigie.export.gate import Gate
 from vigie.export.markdown import table, text
@@ -50,6 +56,7 @@ def card(facts: CardFacts, false: Sequence[Mistake] = (), missed: Sequence[Mista
         f"It finds {', '.join(f'`{label}`' for label in model.labels)}.",
         f"On pictures that it never saw: {headline(facts.evaluation)}",
         classes_section(facts),
+        thresholds_section(facts),
         curves_section(),
         mistakes_section(false, missed),
         limits_section(facts),

@@ -51,7 +51,11 @@ def untrained_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 @pytest.fixture(scope="session")
 def exported_bundle(untrained_run: Run) -> Bundle:
     """What `export` makes of it, as version 1, with all files: it has no average precision to lose, so int8 passes."""
-    return _exported(untrained_run)
+    from vigie.export.export import export
+
+    done = export(untrained_run, untrained_run.folder.parent / "models" / "untrained", progress=False, timed=False)
+    assert done.bundle is not None, done.refused
+    return done.bundle
 
 
 @pytest.fixture(scope="session")
@@ -83,17 +87,25 @@ def letterboxed_run(untrained_run: Run) -> Run:
 
 
 @pytest.fixture(scope="session")
-def letterboxed_bundle(letterboxed_run: Run) -> Bundle:
-    """What `export` makes of it."""
-    return _exported(letterboxed_run)
+def letterboxed_bundle(letterboxed_run: Run, exported_bundle: Bundle) -> Bundle:
+    """What `export` makes of it, without the gate: its files are the same but for those that place pictures inside."""
+    from vigie.bundle import ModelFacts
+    from vigie.export.building import input_spec
+    from vigie.export.publishing import new_staging, write_bundle
+    from vigie.export.saved_model import write_saved_model
+    from vigie.training.config import decoder
+    from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD
+    from vigie.training.model import raw_model
 
-
-def _exported(run: Run) -> Bundle:
-    from vigie.export.export import export
-
-    done = export(run, run.folder.parent / "models" / run.name, progress=False, timed=False)
-    assert done.bundle is not None, done.refused
-    return done.bundle
+    out = exported_bundle.folder.parent.with_name("letterboxed")
+    staged = new_staging(out)
+    for name in (name for name in exported_bundle.manifest.files if name.startswith("model")):
+        shutil.copy(exported_bundle.folder / name, staged / name)
+    experiment, spec = letterboxed_run.experiment, input_spec(letterboxed_run)
+    model = raw_model(experiment, letterboxed_run.checkpoints, normalised_input=True)
+    write_saved_model(model, staged, spec, decoder(experiment, score_threshold=EVALUATION_SCORE_THRESHOLD))
+    kept = exported_bundle.manifest.model_dump(include=set(ModelFacts.model_fields) - {"metrics"})
+    return write_bundle(staged, out, ModelFacts.model_validate({**kept, "input": spec, "default": "model_fp32.tflite"}))
 
 
 def _checkpoint(run: Run) -> None:

@@ -44,7 +44,7 @@ def facts(evaluation: Evaluation, **changed: Any) -> CardFacts:
         input=InputSpec(width=320, height=256, resize="letterbox", mean_rgb=(1, 2, 3), std_rgb=(4, 5, 6)),
         trial_source="trial", step=700, metrics={FP32: {"mAP": 0.4321}}, thresholds={"cat": 0.61},
         chosen_thresholds={"cat": ThresholdFacts(threshold=0.61, low=0.5, high=0.7, chosen_by="best F1", precision=1,
-                                                 recall=1, boxes=10)},
+                                                 recall=0.9, boxes=10)},
     )  # fmt: skip
     part = PartFacts(pictures=5, without_objects=1, boxes={"cat": 10, "dog": 0}, shards=())
     data = Manifest(
@@ -72,11 +72,11 @@ def test_the_card_tells_data_classes_metrics_thresholds_licences_and_limits(eval
     interval = evaluation.analysis.intervals.ap50[0]
     assert interval is not None
     found = evaluation.per_class["cat"]
-    assert [
-        "`cat`", "10", f"{found.ap:.3f}", f"{found.ap50:.3f}", f"{interval.low:.3f} to {interval.high:.3f}",
-        "0.610", "0.500 to 0.700", "best F1",
-    ] in told  # fmt: skip
-    assert ["`dog`", "0", "none", "none", "", "0.500", "", "the general one"] in told
+    spread = f"{interval.low:.3f} to {interval.high:.3f}"
+    assert ["`cat`", "10", f"{found.ap:.3f}", f"{found.ap50:.3f}", spread] in told
+    assert ["`cat`", "0.610", "0.500 to 0.700", "best F1", "10", "1.000", "0.900"] in told
+    assert ["`dog`", "0", "none", "none", ""] in told
+    assert ["`dog`", "0.500", "", "the general one", "", "", ""] in told
     assert ["train", "77", "10", "0"] in told
     assert ["`model_fp32.tflite`", "8.60", *[f"{evaluation.coco[name]:.3f}" for name in ("mAP", "mAP50")], "0.432",
             "0.00017 px", "1e-06", "20.0", "11.0"] in told  # fmt: skip

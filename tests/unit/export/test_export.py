@@ -402,3 +402,12 @@ def test_the_files_of_a_model_with_something_to_lose_pass_and_int8_learns_on_whe
     assert set(done.bundle.manifest.thresholds) == set(done.bundle.manifest.chosen_thresholds) != set()
     for one in gate.files:
         assert set(one.milliseconds) == {1, 2}
+
+
+@pytest.mark.slow
+def test_letterboxed_files_pass_too(letterboxed_run: Run, tmp_path: Path) -> None:
+    done = export(letterboxed_run, tmp_path / "letterboxed", progress=False, timed=False)
+    assert done.refused == ()
+    assert done.bundle is not None
+    assert done.bundle.manifest.input.resize == "letterbox"
+    assert set(TOLERANCES) <= set(done.bundle.manifest.files)
