@@ -1,14 +1,17 @@
-"""Every adapter of the message bus, each on a place of its own."""
+"""Every adapter of the message bus, each on a place of its own; a model server for any bundle."""
 
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tf_serving_server import TfServing
 
 from vigie import adapters
+from vigie.bundle import Bundle
 from vigie.ports import Bus
 
 
@@ -56,3 +59,18 @@ def _kafka(request: pytest.FixtureRequest, _: Path) -> BusPlace:
 
 
 _MAKERS: dict[str, Callable[[pytest.FixtureRequest, Path], BusPlace]] = {"embedded": _embedded, "kafka": _kafka}
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Callable[[Bundle], str]]:
+    """The address of a server that runs the SavedModel of a bundle."""
+    running: dict[Path, str] = {}
+    with ExitStack() as servers:
+
+        def url_of(bundle: Bundle) -> str:
+            if bundle.folder not in running:
+                models, name = bundle.folder.parents[1], bundle.folder.parent.name
+                running[bundle.folder] = servers.enter_context(TfServing(models, name)).url
+            return running[bundle.folder]
+
+        yield url_of
