@@ -29,7 +29,8 @@ NOT_STATED = "not stated"
 def write_card(folder: Path, name: str, facts: ModelFacts, gate: Gate, evaluation: Evaluation, run: Run) -> None:
     """Write README.md into `folder`, and beside it the pictures that it shows."""
     write_figures(folder, evaluation)
-    false, missed = write_mistakes(folder, evaluation, read_part(run.records, "test"))
+    shown_from = {label: facts.thresholds.get(label, facts.score_threshold) for label in facts.labels}
+    false, missed = write_mistakes(folder, evaluation, read_part(run.records, "test"), shown_from)
     about = run.experiment.about or About()
     of_its_own = "drawn by Vigie" if run.draws_pictures else NOT_STATED
     init = run.experiment.training.init
@@ -72,8 +73,8 @@ def _data(facts: CardFacts) -> str:
     rows = [(part, str(data.parts[part].pictures), *map(str, data.parts[part].boxes.values())) for part in PARTS]
     return (
         f"## Data and licences\n\n"
-        f"`{data.source}`, {text(facts.source)}; sha256 `{facts.model.data_hash}`. Pictures that look alike are in "
-        "one part.\n\n"
+        f"The set `{data.source}` (source: {text(facts.source)}), sha256 `{facts.model.data_hash}`. "
+        "Pictures that look alike are in one part.\n\n"
         f"{table(('part', 'pictures', *(f'`{label}`' for label in data.classes)), rows)}\n\n"
         f"- licence of the data: {text(facts.data_licence)}\n"
         f"- licence of these weights: {text(facts.weights_licence)}\n"

@@ -1,7 +1,7 @@
 """The model card's pictures: curves, and the worst mistakes on the test part."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -49,14 +49,16 @@ def write_figures(folder: Path, evaluation: Evaluation) -> None:
 
 
 def write_mistakes(
-    folder: Path, evaluation: Evaluation, samples: Iterable[Sample]
+    folder: Path, evaluation: Evaluation, samples: Iterable[Sample], thresholds: Mapping[str, float]
 ) -> tuple[list[Mistake], list[Mistake]]:
-    """Small pictures of false boxes with high scores, and of large missed ones; `samples` are those of the evaluation,
-    read again."""
+    """Small pictures of false boxes with high scores, and of large ones that are not shown at the labels' thresholds.
+
+    `samples` are those of the evaluation, read again.
+    """
     # A kind after the other, so that each has its worst one before any has a second.
     by_kind = [list(shots) for shots in false_boxes(evaluation, per_kind=_SHOWN).values()]
     false = list(islice(_in_turns(by_kind), _SHOWN))
-    missed = missed_boxes(evaluation, most=_SHOWN)
+    missed = missed_boxes(evaluation, most=_SHOWN, thresholds=thresholds)
     wanted = [(f"false_{number}", shot) for number, shot in enumerate(false, start=1)]
     wanted += [(f"missed_{number}", shot) for number, shot in enumerate(missed, start=1)]
     files = {shot: f"{CARD_FOLDER}/{name}.jpg" for name, shot in wanted}
@@ -66,8 +68,8 @@ def write_mistakes(
         for shot, file in files.items():
             if shot.picture == place:
                 (folder / file).write_bytes(encode_jpeg(_drawn(sample.picture.rgb(), shot), _QUALITY))
-    told = {shot: Mistake(file, shot.heading, shot.said) for shot, file in files.items()}
-    return [told[shot] for shot in false], [told[shot] for shot in missed]
+    surest = [Mistake(files[shot], shot.heading.split()[-1], shot.said) for shot in false]  # without TIDE's short name
+    return surest, [Mistake(files[shot], shot.heading, shot.said) for shot in missed]
 
 
 def _in_turns(lists: Sequence[list[Shot]]) -> Iterator[Shot]:

@@ -55,12 +55,14 @@ def false_boxes(evaluation: Evaluation, per_kind: int = _PER_KIND) -> dict[Kind,
     return chosen
 
 
-def missed_boxes(evaluation: Evaluation, most: int = _MISSED) -> list[Shot]:
-    """True boxes that no right box shows from the best threshold of their label on, the largest in their picture first.
+def missed_boxes(
+    evaluation: Evaluation, most: int = _MISSED, *, thresholds: Mapping[str, float] | None = None
+) -> list[Shot]:
+    """True boxes that no right box shows from the threshold of their label on, the largest in their picture first.
 
-    At most two of a picture.
+    At most two of a picture. Without `thresholds` of labels it is the one with the best F1 here.
     """
-    thresholds = working_thresholds(evaluation)
+    thresholds = working_thresholds(evaluation) if thresholds is None else thresholds
     found = (
         (share, -place, number)
         for place, picture in enumerate(evaluation.per_picture)

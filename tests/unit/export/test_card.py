@@ -81,7 +81,7 @@ def test_the_card_tells_data_classes_metrics_thresholds_licences_and_limits(eval
     assert ["`model_fp32.tflite`", "8.60", *[f"{evaluation.coco[name]:.3f}" for name in ("mAP", "mAP50")], "0.432",
             "0.00017 px", "1e-06", "20.0", "11.0"] in told  # fmt: skip
     for said in (
-        "`pets`, a shelter; sha256 `" + "d" * 64,
+        "The set `pets` (source: a shelter), sha256 `" + "d" * 64,
         "licence of the data: CC BY 4.0",
         "licence of these weights: not stated",
         "the training started from: imagenet",
@@ -117,7 +117,7 @@ def test_every_table_is_whole_and_words_of_others_do_not_break_it(evaluation: Ev
 
 def test_its_pictures_show_the_mistakes_and_are_small(evaluation: Evaluation, tmp_path: Path) -> None:
     write_figures(tmp_path, evaluation)
-    false, missed = write_mistakes(tmp_path, evaluation, iter(SAMPLES))
+    false, missed = write_mistakes(tmp_path, evaluation, iter(SAMPLES), {"cat": 0.5, "dog": 0.5})
     text = card(facts(evaluation), false, missed)
     named = re.findall(r"\]\((card/[^)]+)\)", text)
     assert len(false) == len(missed) == 4
@@ -126,6 +126,7 @@ def test_its_pictures_show_the_mistakes_and_are_small(evaluation: Evaluation, tm
         pixels = cv2.imread(str(tmp_path / one.file))
         assert max(pixels.shape) == 240
         assert (tmp_path / one.file).stat().st_size < 30_000
+    assert (false[0].heading, missed[0].heading) == ("90%", "cat")
     assert "nothing is marked" in false[0].said
     orange, yellow = (81, 244), (225, 255)  # of green and red
     for mistakes, (green, red) in ((false, orange), (missed, yellow)):
@@ -137,6 +138,6 @@ def test_its_pictures_show_the_mistakes_and_are_small(evaluation: Evaluation, tm
 def test_where_nothing_is_wrong_it_says_so(tmp_path: Path) -> None:
     right: list[Sample] = [sample(number, cat(10, 10)) for number in range(3)]
     faultless = evaluated(right, [[found("cat", 0.9, 10, 10)]] * 3)
-    false, missed = write_mistakes(tmp_path, faultless, iter(right))
+    false, missed = write_mistakes(tmp_path, faultless, iter(right), {"cat": 0.5, "dog": 0.5})
     assert (false, missed) == ([], [])
     assert "It makes no mistake on the test part." in card(facts(faultless))
