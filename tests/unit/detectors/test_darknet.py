@@ -157,6 +157,19 @@ def test_a_sidecar_gives_labels_and_thresholds(write: Callable[..., Path]) -> No
         load_detector(path)
 
 
+def test_opencv_takes_as_many_threads_as_are_given(write: Callable[..., Path]) -> None:
+    before = cv2.getNumThreads()
+    path = write(cfg(), weights([CAT, NOTHING]))
+    try:
+        taken = []
+        for threads in (1, 2):
+            load_detector(path, threads=threads)
+            taken.append(cv2.getNumThreads())
+    finally:
+        cv2.setNumThreads(before)
+    assert taken == [1, 2]
+
+
 def test_missing_weights_are_named(write: Callable[..., Path]) -> None:
     with pytest.raises(BadBundle, match=r"net\.cfg: needs net\.weights beside it, which is not there"):
         load_detector(write(cfg(), None))
