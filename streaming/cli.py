@@ -37,6 +37,9 @@ Option = Annotated[list[str] | None, typer.Option(help="NAME=VALUE, any option o
 Config = Annotated[Path | None, typer.Option(help="Another settings file than config/vigie.yaml.")]
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Of the page; 0 takes a free one.")]
 Marker = Annotated[Path | None, typer.Option(hidden=True)]
+Runtime = Annotated[
+    str | None, typer.Option(help="Such as tflite; by default that of the settings, or what `vigie benchmark` chose.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result for a machine.")]
 
 
@@ -71,6 +74,10 @@ def worker_command(
     name: Name = "",
     bus: BusName = None,
     member: Annotated[str, typer.Option(help="Its stable name in the group; two workers need two.")] = "worker-1",
+    runtime: Runtime = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Of the runtime, instead of those of the settings.")
+    ] = None,
     config: Config = None,
     marker: Marker = None,
 ) -> None:
@@ -80,7 +87,10 @@ def worker_command(
     """
     from vigie.streaming.run import run_worker
 
-    done = run_worker(_settings(config), model=model, name=name, bus=bus, member=member, marker=marker)
+    done = run_worker(
+        _settings(config), model=model, name=name, bus=bus, member=member, runtime=runtime, threads=threads,
+        marker=marker,
+    )  # fmt: skip
     typer.echo(f"frames: {done.frames}\ndead letters: {done.dead_letters}")
 
 
@@ -184,7 +194,7 @@ def predict_command(
         float | None, typer.Option(min=0.1, help="End after so long; a camera has no other end.")
     ] = None,
     frames: Annotated[int | None, typer.Option(min=1, help="End after so many frames.")] = None,
-    runtime: Annotated[str | None, typer.Option(help="Instead of that of the settings.")] = None,
+    runtime: Runtime = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:

@@ -1,11 +1,13 @@
 """The whole live side in the background, put together from settings: up, stop, status."""
 
+import logging
 import sys
 from pathlib import Path
 
+from vigie.arrangement import arranged
 from vigie.errors import BadSetting
 from vigie.ports import Bus
-from vigie.settings import CameraSettings, Settings
+from vigie.settings import AUTO, CameraSettings, Settings
 from vigie.streaming import supervise
 from vigie.streaming.run import (
     CAMERA,
@@ -20,6 +22,8 @@ from vigie.streaming.run import (
 )
 from vigie.streaming.spec import open_source, source_spec
 from vigie.streaming.status import StreamStatus, status
+
+logger = logging.getLogger(__name__)
 
 FILES = "files"
 # The few pictures of a bundle, one after the other for as long as somebody looks.
@@ -53,13 +57,16 @@ def run_up(
     for one in cameras:
         open_source(one.source, one.options).close()
     target = open_bus(settings.bus, adapter)
+    topics = topics_of(settings.bus)
     with closing_bus(target):
-        target.ensure_topics(topics_of(settings.bus).all)
+        target.ensure_topics(topics.all)
+        partitions = len(target.end_offsets(topics.frames))
     folder = stream_folder(settings)
     common = ("--bus", adapter, *(("--config", str(config.resolve())) if config else ()))
     web_options = () if port is None else ("--port", str(port))
+    workers = _workers(settings, chosen, cameras=len(cameras), partitions=partitions)
     services = {
-        supervise.WORKER: (*COMMAND, "worker", "--model", str(chosen.path), *common),
+        **{key: (*COMMAND, "worker", "--model", str(chosen.path), *words, *common) for key, words in workers.items()},
         supervise.WEB: (*COMMAND, "web", *web_options, *common),
     }
     sources = {_program_name(one.id, len(cameras)): _ingest_command(one, common) for one in cameras}
@@ -90,6 +97,27 @@ def run_status(settings: Settings, *, bus: str | None = None) -> StreamStatus:
 
 def stream_folder(settings: Settings) -> Path:
     return settings.runs / "stream"
+
+
+def _workers(settings: Settings, model: Chosen, *, cameras: int, partitions: int) -> dict[str, tuple[str, ...]]:
+    """Program -> the options of each worker: as many as the settings say, else as were measured to be the fastest.
+
+    The frames of a camera keep their order in one partition, which one worker reads: more than there are of either
+    would stand by.
+    """
+    how = arranged(settings, model.path)
+    asked = settings.worker.processes
+    most = min(cameras, partitions)
+    processes, threads = how.workers(most) if asked == AUTO else (asked, how.threads_of(asked))
+    if processes > most:
+        logger.warning(
+            "%d workers: those over %d stand by: there are %d cameras and the topic of frames has %d partitions",
+            processes, most, cameras, partitions,
+        )  # fmt: skip
+    if processes == 1:
+        return {supervise.WORKER: ("--threads", str(threads))}
+    members = [f"{supervise.WORKER}-{number}" for number in range(1, processes + 1)]
+    return {member: ("--member", member, "--threads", str(threads)) for member in members}
 
 
 def _cameras(

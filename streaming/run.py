@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
+import cv2
+
 from vigie import adapters
+from vigie.arrangement import Arranged, arranged
 from vigie.bundle import Bundle, newest_bundle, open_bundle
-from vigie.detectors import load_detector
 from vigie.errors import BadSetting, BusUnavailable
-from vigie.ports import Bus, FrameSource
+from vigie.ports import Bus, Detector, FrameSource
 from vigie.settings import BusSettings, Settings
 from vigie.streaming.child import stopped_by_signals, supervised
 from vigie.streaming.ingest import Ingested, ingest
@@ -127,19 +129,16 @@ def run_worker(
     name: str = "",
     bus: str | None = None,
     member: str = MEMBER,
+    runtime: str | None = None,
+    threads: int | None = None,
     marker: Path | None = None,
 ) -> Worked:
-    """Look at frames until a signal comes."""
+    """Look at frames until a signal comes. `runtime` and `threads` stand above the settings."""
     stop = Event()
     with supervised(marker) as ready, stopped_by_signals(stop.set):
         chosen = chosen_model(settings.models, model=model, name=name)
         knobs = settings.worker
-        detector = load_detector(
-            chosen.path,
-            runtime=knobs.runtime,
-            threads=knobs.threads,
-            runtime_options=knobs.options(knobs.runtime),
-        )
+        detector = _detector(arranged(settings, chosen.path, runtime=runtime, threads=threads))
         target = open_bus(settings.bus, bus)
         with closing_bus(target):
             return work(
@@ -203,11 +202,7 @@ def run_predict(
     bundle = open_bundle(model, verify=False)  # the detector verifies
     opened = open_source(source, {**options, "paced": False})
     try:
-        knobs = settings.worker
-        chosen = runtime or knobs.runtime
-        detector = load_detector(
-            bundle.folder, runtime=chosen, threads=knobs.threads, runtime_options=knobs.options(chosen)
-        )
+        detector = _detector(arranged(settings, bundle.folder, runtime=runtime))
         endless = opened.length is None and threading.current_thread() is threading.main_thread()
         with stopped_by_signals(opened.close) if endless else nullcontext():
             return predict(
@@ -225,6 +220,12 @@ def run_predict(
             )
     finally:
         opened.close()
+
+
+def _detector(how: Arranged) -> Detector:
+    # OpenCV would take all cores for itself in each of several workers.
+    cv2.setNumThreads(how.threads)
+    return how.detector()
 
 
 def model_name(bundle: Bundle) -> str:

@@ -8,11 +8,11 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
@@ -25,7 +25,24 @@ NOT_SETTINGS = frozenset({"VIGIE_NO_SKIP", "VIGIE_PROGRESS_INTERVAL_S"})
 """Variables of ours that are no knobs: of the tests, and of a stage for the processes that it starts."""
 
 DEFAULT_FILE = Path("config/vigie.yaml")
+BENCHMARK_FILE = "benchmark.yaml"
+"""What `vigie benchmark` saves, beside the settings."""
+
+AUTO: Literal["auto"] = "auto"
 Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+def _count_or_auto(value: object) -> object:
+    # Not left to the union, which would tell of two faults where there is one.
+    if value == AUTO:
+        return value
+    text = str(value)
+    if not (text.isascii() and text.isdecimal() and int(text) >= 1):
+        raise ValueError("should be a whole number from 1, or auto")
+    return int(text)
+
+
+CountOrAuto = Annotated[int | Literal["auto"], BeforeValidator(_count_or_auto)]
 
 
 class _Section(BaseModel):
@@ -77,8 +94,9 @@ class TfServing(_Section):
 
 
 class WorkerSettings(_Section):
-    runtime: str = "tflite"
-    threads: Annotated[int, Field(ge=1)] = 2
+    runtime: str = AUTO
+    threads: CountOrAuto = AUTO
+    processes: CountOrAuto = AUTO
     batch: Annotated[int, Field(ge=1)] = 4
     poll_timeout_s: Annotated[float, Field(gt=0)] = 0.5
     tf_serving: TfServing = TfServing()
@@ -119,6 +137,12 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     web: WebSettings = WebSettings()
     cameras: tuple[CameraSettings, ...] = ()
+    _file: Path | None = PrivateAttr(default=None)
+
+    @property
+    def benchmark_file(self) -> Path | None:
+        """What `vigie benchmark` saves for these settings; None where `load_settings` did not read them."""
+        return None if self._file is None else self._file.with_name(BENCHMARK_FILE)
 
     @classmethod
     def settings_customise_sources(
@@ -159,6 +183,7 @@ def load_settings(path: Path | None = None, root: Path | None = None) -> Setting
         raise BadSetting("; ".join(_explain(problem, file, given) for problem in error.errors())) from error
     except SettingsError as error:
         raise BadSetting(f"the environment: {error}; lists and sections are written as JSON") from error
+    settings._file = file
     return _absolute(settings, root)
 
 
