@@ -1,6 +1,7 @@
 """What a detector takes: a picture that knows its size and is decoded late, once."""
 
 import io
+import struct
 import time
 from pathlib import Path
 from typing import Self, TypeAlias
@@ -26,6 +27,11 @@ _REDUCED = {
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
 }
+_START, _MARKER = b"\xff\xd8", b"\xff"
+_START_OF_FRAME, _START_OF_SCAN = (b"\xc0", b"\xc1", b"\xc2"), b"\xda"
+_FRAME = struct.Struct(">BHHB")  # bits a sample, height, width, components
+# Quantisation and Huffman tables, restart interval, JFIF, a comment: none of them turns a picture or its colours.
+_PLAIN_SEGMENTS = (b"\xdb", b"\xc4", b"\xdd", b"\xe0", b"\xfe")
 _EXIF_ORIENTATION = 0x0112
 _EXIF_TRANSPOSED = range(5, 9)  # the orientations that swap width and height
 
@@ -71,6 +77,10 @@ class Picture:
         """
         if not encoded:
             raise BadPicture("the picture is empty (0 bytes)")
+        plain = _size_of_plain_jpeg(encoded)
+        if plain is not None:
+            _refuse_giants(*plain, max_pixels)
+            return cls(*plain, encoded=encoded, format="jpeg", reduce_from=reduce_from)
         try:
             with Image.open(io.BytesIO(encoded)) as header:
                 width, height = header.size
@@ -82,8 +92,7 @@ class Picture:
             raise BadPicture(f"not a picture: its {len(encoded)} bytes start with {encoded[:8]!r}") from error
         except Exception as error:  # Pillow's parsers raise whatever a malformed header makes them stumble on
             raise BadPicture(f"the header of the picture cannot be read: {error}") from error
-        if width * height > max_pixels:
-            raise BadPicture(f"the picture has {width}x{height} pixels, over the limit of {max_pixels}")
+        _refuse_giants(width, height, max_pixels)
         if orientation in _EXIF_TRANSPOSED and kind != "tiff":  # of which Pillow tells the turned size already
             width, height = height, width
         turned = orientation not in (0, 1)
@@ -148,6 +157,38 @@ class Picture:
         if self._encoded is not None and self.is_plain_jpeg:
             return self._encoded
         return encode_jpeg(self.rgb())
+
+
+def _refuse_giants(width: int, height: int, max_pixels: int) -> None:
+    if width * height > max_pixels:
+        raise BadPicture(f"the picture has {width}x{height} pixels, over the limit of {max_pixels}")
+
+
+def _size_of_plain_jpeg(encoded: bytes) -> tuple[int, int] | None:
+    """Width and height of a JPEG in grey or colours, whole up to its picture data, that carries no EXIF: what cameras
+    send. Pillow, which reads all others, takes ten times as long, on a small model a fiftieth of a frame's time.
+
+    By ITU-T T.81, annex B.
+    """
+    size = None
+    place = len(_START)
+    while encoded.startswith(_START) and encoded[place : place + 1] == _MARKER:
+        kind = encoded[place + 1 : place + 2]
+        length = int.from_bytes(encoded[place + 2 : place + 4])
+        segment = encoded[place + 4 : place + 2 + length]
+        if not length or len(segment) != length - 2:
+            return None
+        if kind == _START_OF_SCAN:
+            return size
+        if kind in _START_OF_FRAME and size is None and length > _FRAME.size:
+            bits, height, width, components = _FRAME.unpack_from(segment)
+            if bits != 8 or components not in (1, 3) or not (width and height):
+                return None
+            size = width, height
+        elif kind not in _PLAIN_SEGMENTS:
+            return None
+        place += 2 + length
+    return None
 
 
 def encode_jpeg(rgb: Pixels, quality: int = JPEG_QUALITY) -> bytes:

@@ -3,13 +3,17 @@
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
+from vigie import pictures
 from vigie.errors import BadPicture
 from vigie.pictures import Picture, encode_jpeg
 
@@ -244,3 +248,59 @@ def test_the_seconds_of_decoding_add_up() -> None:
     assert whole > first
     picture.rgb()
     assert picture.decode_s == whole
+
+
+def opened(encoded: bytes) -> tuple[int, int, str, bool, bool] | str:
+    try:
+        picture = Picture.from_bytes(encoded)
+    except BadPicture as error:
+        return str(error)
+    return picture.width, picture.height, picture.format, picture.turned, picture.cmyk
+
+
+@pytest.fixture(scope="module")
+def by_pillow() -> Callable[[bytes], tuple[int, int, str, bool, bool] | str]:
+    """`opened` without the quick way."""
+
+    def read(encoded: bytes) -> tuple[int, int, str, bool, bool] | str:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pictures, "_size_of_plain_jpeg", lambda _: None)
+            return opened(encoded)
+
+    return read
+
+
+@given(at=st.integers(2, 400), value=st.integers(0, 255), cut=st.integers(0, 700))
+@settings(max_examples=300, deadline=None)
+@example(at=163, value=0, cut=0)
+def test_a_plain_jpegs_header_is_read_as_pillow_reads_it_or_not_at_all(
+    by_pillow: Callable[[bytes], tuple[int, int, str, bool, bool] | str], at: int, value: int, cut: int
+) -> None:
+    encoded = bytearray(smooth(90, 70))
+    encoded[at] = value
+    changed = bytes(encoded[: len(encoded) - cut] if cut < 400 else encoded[:cut])
+    quick = pictures._size_of_plain_jpeg(changed)
+    slow = by_pillow(changed)
+    if quick is not None and not isinstance(slow, str):
+        assert slow == (*quick, "jpeg", False, False)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"optimize": True}, {"subsampling": 0}])
+def test_what_cameras_send_is_read_the_quick_way(
+    by_pillow: Callable[[bytes], tuple[int, int, str, bool, bool] | str], options: dict[str, int]
+) -> None:
+    encoded = smooth(90, 70, **options)
+    assert pictures._size_of_plain_jpeg(encoded) == (90, 70)
+    assert opened(encoded) == by_pillow(encoded) == (90, 70, "jpeg", False, False)
+    grey = io.BytesIO()
+    Image.new("L", (90, 70)).save(grey, "JPEG")
+    assert pictures._size_of_plain_jpeg(grey.getvalue()) == (90, 70)
+    assert pictures._size_of_plain_jpeg(jpeg_of(red_above_blue(), TURNED_RIGHT)) is None
+    assert pictures._size_of_plain_jpeg(jpeg_of(Image.new("CMYK", (9, 9)))) is None
+    assert pictures._size_of_plain_jpeg(encoded[:100]) is None
+
+
+def test_a_giant_jpeg_is_refused_by_its_header() -> None:
+    encoded = smooth(90, 70).replace(b"\x08" + struct.pack(">HH", 70, 90), b"\x08" + struct.pack(">HH", 12_000, 12_000))
+    with pytest.raises(BadPicture, match="12000x12000 pixels, over the limit"):
+        Picture.from_bytes(encoded)
