@@ -177,7 +177,9 @@ class FineTuning:
         experiment = self._run.experiment
         spec = experiment.model
 
-        @tf.function(input_signature=[tf.TensorSpec((None, spec.input_height, spec.input_width, 3), tf.uint8)])  # type: ignore[untyped-decorator]
+        pixels_spec = tf.TensorSpec((None, spec.input_height, spec.input_width, 3), tf.uint8)
+
+        @tf.function(input_signature=[pixels_spec], autograph=False)  # type: ignore[untyped-decorator]
         def compiled(pixels: Any) -> dict[str, Any]:
             found = self._ranged((tf.cast(pixels, tf.float32) - PIXEL_MEAN_RGB) / PIXEL_STD_RGB)
             return raw_outputs(experiment, found[CLASSES], found[BOXES])

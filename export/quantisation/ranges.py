@@ -23,14 +23,16 @@ class RangedNetwork(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         self._pixels = tf.constant([lowest_pixel, highest_pixel], tf.float32)
         self.ranges = tf.Variable(tf.zeros((simulated.places, 2)), trainable=False, name="ranges")
 
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]  # hundreds of operations, no loop
     def __call__(self, pictures: Any, training: bool = False) -> dict[str, dict[str, Any]]:
         """While training the ranges follow the batch; it is rounded with those before it."""
         seen = _Extremes(self._simulated.places)
+        lowest, highest = (tf.unstack(column) for column in tf.unstack(self.ranges, axis=1))
 
         def rounding(place: int, values: Any) -> Any:
             if training:
                 seen.see(place, values)
-            return tf.quantization.fake_quant_with_min_max_vars(values, *tf.unstack(self.ranges[place]))
+            return tf.quantization.fake_quant_with_min_max_vars(values, lowest[place], highest[place])
 
         outputs = self._simulated(pictures, rounding)
         if training:
@@ -42,7 +44,7 @@ class RangedNetwork(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         found = [self._observed(pictures) for pictures in batches]
         self.ranges.assign(tf.reduce_mean(tf.stack(found), axis=0))
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(reduce_retracing=True, autograph=False)  # type: ignore[untyped-decorator]
     def _observed(self, pictures: Any) -> Any:
         seen = _Extremes(self._simulated.places)
 

@@ -23,7 +23,8 @@ class TracedNetwork:
     """
 
     def __init__(self, function: Callable[[Any], Any], shape: Sequence[int | None]) -> None:
-        self._concrete = tf.function(function).get_concrete_function(tf.TensorSpec(shape, tf.float32))
+        pictures = tf.TensorSpec(shape, tf.float32)
+        self._concrete = tf.function(function, autograph=False).get_concrete_function(pictures)
         graph = self._concrete.graph
         held = {variable.handle.ref(): variable for variable in graph.variables}
         handles = {inside.ref(): held[outside.ref()] for outside, inside in graph.captures}
