@@ -200,9 +200,10 @@ def run_predict(
     A source without an end goes on until `seconds` or `frames` are over or a signal comes; what was seen is kept.
     """
     bundle = open_bundle(model, verify=False)  # the detector verifies
+    detector = _detector(arranged(settings, bundle.folder, runtime=runtime))
+    # Not before the model is there: a camera does not wait.
     opened = open_source(source, {**options, "paced": False})
     try:
-        detector = _detector(arranged(settings, bundle.folder, runtime=runtime))
         endless = opened.length is None and threading.current_thread() is threading.main_thread()
         with stopped_by_signals(opened.close) if endless else nullcontext():
             return predict(

@@ -41,11 +41,13 @@ def source_name(text: str) -> str:
     name, options = source_spec(text)
     if name == "files":
         shown = Path(text).stem
-    elif "url" in options:
-        shown = _SECRET.sub("//", str(options["url"])).partition("//")[2].partition("?")[0]
+    elif name == "rtsp":
+        from vigie.streaming.sources.rtsp import public  # noqa: PLC0415 - an adapter's own
+
+        shown = public(str(options.get("url", ""))).partition("//")[2]
     else:
         shown = f"camera-{options.get('device', 0)}" if name == "camera" else text
-    return _NOT_IN_NAMES.sub("-", shown).strip("-") or name
+    return _NOT_IN_NAMES.sub("-", shown).strip("-.") or name
 
 
 def open_source(text: str, more: Mapping[str, object] | None = None) -> FrameSource:

@@ -148,6 +148,7 @@ def _start(plan: Plan, folder: Path) -> str:
         (folder / f"{name}.log").unlink(missing_ok=True)
     config = folder / "supervisord.conf"
     write_whole(config, configuration(plan, _socket_for(folder)))
+    config.chmod(0o600)  # a camera's address may hold a password
     with (folder / "supervisord.out").open("w") as output:
         supervisord = subprocess.Popen(  # noqa: S603 - this Python, our own configuration
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(config.resolve())],

@@ -1,6 +1,7 @@
 """A camera on the network, by its rtsp:// address. Its user and password are in no log, error, id or file name."""
 
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ _PORTS = {"rtsp": 554, "rtsps": 322}
 _VARIABLE = "OPENCV_FFMPEG_CAPTURE_OPTIONS"  # where OpenCV looks for FFmpeg's options, for lack of a better place
 # Without fflags=nobuffer: it opens no sooner, and of a stream with B-frames OpenCV then never gives a picture.
 _QUICK = "analyzeduration;200000|probesize;100000"
+_SECRET = re.compile(r"pass|pwd|token|key|auth", re.IGNORECASE)
 _variable_lock = Lock()
 
 
@@ -55,7 +57,7 @@ def build(options: Options) -> FrameSource:
 
 
 def public(url: str) -> str:
-    """The address without user, password and query, which may hold a key."""
+    """The address without user, password and query, and without a path that holds a password, as some cameras want."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port else ""
@@ -64,7 +66,8 @@ def public(url: str) -> str:
     if _split_in_a_password(parts):
         return "rtsp://..."
     host = f"[{parts.hostname}]" if parts.hostname and ":" in parts.hostname else parts.hostname or ""
-    return f"{parts.scheme}://{host}{port}{parts.path}"
+    path = "/..." if _SECRET.search(parts.path) else parts.path
+    return f"{parts.scheme}://{host}{port}{path}"
 
 
 def _split_in_a_password(parts: SplitResult) -> bool:
@@ -144,7 +147,7 @@ def _reason(parts: SplitResult) -> str:
 
 
 def _describe(parts: SplitResult) -> int | None:
-    address = public(parts.geturl())
+    address = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     try:
         with _connected(parts) as camera:
             camera.sendall(f"DESCRIBE {address} RTSP/1.0\r\nCSeq: 1\r\nAccept: application/sdp\r\n\r\n".encode())

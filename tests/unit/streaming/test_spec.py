@@ -26,6 +26,8 @@ def test_a_number_is_a_camera_and_an_address_one_on_the_network() -> None:
     [
         ("rtsp://me:secret@door:8554/live/1?token=secret", "door-8554-live-1"),
         ("rtsp://me:se@cret@door/x", "door-x"),
+        ("rtsp://me:1/cret@door/x", "rtsp"),
+        ("rtsp://door:554/user=admin&password=secret&channel=1.sdp", "door-554"),
         ("rtsp:url=rtsp://me:secret@door,fps=2", "door"),
         ("3", "camera-3"),
         ("camera", "camera-0"),
