@@ -64,7 +64,7 @@ def run_up(
     folder = stream_folder(settings)
     common = ("--bus", adapter, *(("--config", str(config.resolve())) if config else ()))
     web_options = () if port is None else ("--port", str(port))
-    workers = _workers(settings, chosen, cameras=len(cameras), partitions=partitions)
+    workers = worker_programs(settings, chosen, cameras=len(cameras), partitions=partitions)
     services = {
         **{key: (*COMMAND, "worker", "--model", str(chosen.path), *words, *common) for key, words in workers.items()},
         supervise.WEB: (*COMMAND, "web", *web_options, *common),
@@ -99,7 +99,7 @@ def stream_folder(settings: Settings) -> Path:
     return settings.runs / "stream"
 
 
-def _workers(settings: Settings, model: Chosen, *, cameras: int, partitions: int) -> dict[str, tuple[str, ...]]:
+def worker_programs(settings: Settings, model: Chosen, *, cameras: int, partitions: int) -> dict[str, tuple[str, ...]]:
     """Program -> the options of each worker: as many as the settings say, else as were measured to be the fastest.
 
     The frames of a camera keep their order in one partition, which one worker reads: more than there are of either

@@ -10,6 +10,7 @@ from threading import Event
 from typing import Any
 
 from vigie import adapters
+from vigie.arrangement import arranged
 from vigie.bundle import Bundle
 from vigie.detectors import load_detector
 from vigie.domain import Detections
@@ -17,6 +18,7 @@ from vigie.errors import BadSetting
 from vigie.pictures import Picture
 from vigie.ports import Bus, Consumer, FrameSource
 from vigie.progress import progress
+from vigie.settings import Settings
 from vigie.streaming.ingest import ingest
 from vigie.streaming.messages import DEATH_REASON, Topics, detections_of
 from vigie.streaming.run import model_name
@@ -42,8 +44,10 @@ class Trial:
         return Picture.from_bytes(self.pictures[self.detections[number].frame_id])
 
 
-def run_trial(bundle: Bundle, source: str, *, show_progress: bool = True) -> Trial:
+def run_trial(bundle: Bundle, source: str, *, settings: Settings | None = None, show_progress: bool = True) -> Trial:
     """Send a source through ingest, an embedded bus and a worker, as fast as they can.
+
+    With `settings` the model runs as theirs or a benchmark say, without as it is by itself.
 
     Raises:
         BadSetting: the source cannot be opened, or has no end.
@@ -51,7 +55,7 @@ def run_trial(bundle: Bundle, source: str, *, show_progress: bool = True) -> Tri
     opened = open_source(source, {"paced": False})
     if opened.length is None:
         raise BadSetting(f"{source}: a trial needs a source that ends; give a synthetic one frames=N")
-    detector = load_detector(bundle.folder)
+    detector = load_detector(bundle.folder) if settings is None else arranged(settings, bundle.folder).detector()
     stop = Event()
     with tempfile.TemporaryDirectory(prefix="vigie-trial-") as folder, ThreadPoolExecutor(2) as threads:
         bus: Bus = adapters.build("bus", "embedded", {"path": Path(folder) / "log.db"})

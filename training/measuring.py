@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from vigie.arrangement import arranged
 from vigie.bundle import open_bundle
 from vigie.data.manifest import FILE as MANIFEST_FILE
 from vigie.data.prepare import Part, Sample, load_manifest, read_part, read_set
@@ -12,18 +13,23 @@ from vigie.ports import Detector
 from vigie.raw_heads import RawHeadsDetector
 from vigie.resizing import InputSize
 from vigie.runs import INPUTS_FILE, load_run
+from vigie.settings import Settings
 from vigie.training.checkpoint_detector import checkpoint_detector
 from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD
 
 
-def detector_of(model: Path, *, runtime: str | None = None) -> Detector:
+def detector_of(model: Path, *, runtime: str | None = None, settings: Settings | None = None) -> Detector:
     """A run's checkpoint, a bundle's file or one of somebody else, that reports down to an evaluation's threshold.
+
+    With `settings` it runs as theirs or a benchmark say, where no `runtime` is named.
 
     Raises:
         BadRun, BadBundle: `model` is none of them, or is not whole.
     """
     if (model / INPUTS_FILE).is_file():
         return checkpoint_detector(load_run(model), score_threshold=EVALUATION_SCORE_THRESHOLD)
+    if settings is not None:
+        return arranged(settings, model, runtime=runtime).detector(EVALUATION_SCORE_THRESHOLD)
     return load_detector(model, runtime=runtime, score_threshold=EVALUATION_SCORE_THRESHOLD)
 
 

@@ -163,6 +163,24 @@ def test_a_killed_worker_comes_back_and_no_frame_is_lost(settings: Settings, tin
 
 
 @pytest.mark.chaos
+def test_two_workers_share_the_stream_and_one_goes_on_alone(
+    settings: Settings, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIE_WORKER__PROCESSES", "2")
+    monkeypatch.setenv("VIGIE_BUS__EMBEDDED__SESSION_TIMEOUT_S", "2")
+    up(load_settings(root=ROOT), tiny_bundle, f"{CAMERA},frames=160")
+    assert states(settings) == {"worker-1": "running", "worker-2": "running", "web": "running", "ingest": "running"}
+    wait_until(lambda: len(ids(settings, TOPICS.detections)) > 5)
+    reading = read_marker(supervise.marker_of(stream_folder(settings), "worker-1"))
+    assert reading is not None
+    os.kill(reading.identity.pid, signal.SIGKILL)
+    wait_until(lambda: states(settings)["ingest"] == "finished", timeout_s=60)
+    wait_until(lambda: run_status(settings).behind == 0, timeout_s=60)
+    assert set(ids(settings, TOPICS.detections)) == set(ids(settings, TOPICS.frames))
+    assert len(set(ids(settings, TOPICS.frames))) == 160
+
+
+@pytest.mark.chaos
 def test_children_end_with_a_supervisor_that_is_killed(settings: Settings, tiny_bundle: Path) -> None:
     up(settings, tiny_bundle)
     children = pids(settings)

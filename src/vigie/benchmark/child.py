@@ -18,9 +18,8 @@ import cv2
 
 from vigie.detectors import load_detector
 from vigie.errors import VigieError
-from vigie.pictures import Picture
+from vigie.pictures import REDUCE_FROM, Picture
 from vigie.ports import Detector
-from vigie.streaming.detection import REDUCE_FROM
 
 WARM_UP = 5
 LEAST = 3
