@@ -6,6 +6,7 @@ What a command needs is imported inside it, so that `vigie --help` is quick.
 # ruff: noqa: PLC0415
 
 import json
+import shlex
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -225,8 +226,8 @@ def _as_text(done: "Predicted", *, voc: bool) -> str:
     found = ", ".join(f"{count} {label}" for label, count in done.objects.most_common()) or "nothing"
     lines = [f"frames: {done.frames}", f"found: {found}", f"result: {done.out}"]
     if voc:
-        places = [done.out / name for name in ("images", "predefined_classes.txt", "Annotations")]
-        lines.append(f"correct it: labelImg {' '.join(map(str, places))}")
+        places = [str(done.out / name) for name in ("images", "predefined_classes.txt", "Annotations")]
+        lines.append(f"correct it: {shlex.join(['labelImg', *places])}")
     if done.missed:
         lines.append(f"missed: {done.missed} frames came while the model was busy")
     now = datetime.now(UTC)
@@ -248,7 +249,9 @@ def _options(pairs: list[str] | None, *, loop: bool, watch: bool, fps: float | N
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
         if not (key and equals):
-            raise BadSetting(f"--option {pair!r}: write --option NAME=VALUE")
+            from vigie.streaming.spec import without_secret
+
+            raise BadSetting(f"--option {without_secret(pair)!r}: write --option NAME=VALUE")
         options[key] = value
     given = {"loop": loop or None, "watch": watch or None, "fps": fps}
     return options | {key: value for key, value in given.items() if value is not None}

@@ -31,7 +31,7 @@ def source_spec(text: str) -> tuple[str, dict[str, object]]:
     if text and Path(text).exists():
         return "files", {"path": text}
     raise BadSetting(
-        f"{_shown(text)!r} is neither a file, a folder nor a source; the sources are: {', '.join(known)}, "
+        f"{without_secret(text)!r} is neither a file, a folder nor a source; the sources are: {', '.join(known)}, "
         "the number of a camera and rtsp://..."
     )
 
@@ -67,11 +67,13 @@ def _options(text: str, rest: str) -> dict[str, object]:
         key, equals, value = part.partition("=")
         if not (key and equals):
             name = text.partition(":")[0]
-            raise BadSetting(f"{_shown(text)!r}: {_shown(part)!r} is no option; write {name}:name=value,name=value")
+            raise BadSetting(
+                f"{without_secret(text)!r}: {without_secret(part)!r} is no option; write {name}:name=value,name=value"
+            )
         options[key.strip()] = value.strip()
     return options
 
 
-def _shown(text: str) -> str:
+def without_secret(text: str) -> str:
     """Without the user and the password of an address."""
     return _SECRET.sub("//...@", text)

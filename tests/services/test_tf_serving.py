@@ -1,5 +1,6 @@
 """A model server in a process of its own that runs the real SavedModel: the commands use it, and it is killed."""
 
+import base64
 import json
 import os
 import subprocess
@@ -13,9 +14,11 @@ from typing import Any
 
 import pytest
 from rtsp_server import free_port
-from stream_parts import TOPICS, AwayBus, all_of, embedded, working
+from stream_parts import TOPICS, AwayBus, all_of, embedded, half, working
 
 from vigie import adapters
+from vigie.bundle import open_bundle
+from vigie.model_server import ModelServer, Refused
 from vigie.ports import Detector
 from vigie.streaming.ingest import ingest
 from vigie.streaming.messages import detections_of
@@ -72,6 +75,18 @@ def test_the_server_finds_what_the_files_of_the_bundle_find(served: Served, tmp_
         for a, b in zip(one["detections"], other["detections"], strict=True):
             assert a["score"] == pytest.approx(b["score"], abs=1e-3)
             assert a["box"] == pytest.approx(b["box"], abs=0.05)
+
+
+def test_the_real_model_fails_a_batch_for_one_string_that_is_no_picture(served: Served) -> None:
+    manifest = open_bundle(served.bundle).manifest
+    server = ModelServer(served.url, manifest.name, manifest.version)
+    strings = [half("left"), b"garbage", half("right")]
+    jpegs = [{"b64": base64.b64encode(one).decode()} for one in strings]
+    with pytest.raises(Refused) as caught:
+        server.predict("serving_jpeg", {"jpegs": jpegs})
+    assert caught.value.status == 400
+    outputs = server.predict("serving_jpeg", {"jpegs": [jpegs[0], jpegs[2]]})
+    assert len(outputs["num_detections"]) == 2
 
 
 def test_a_server_that_is_killed_and_comes_back_costs_no_frame(served: Served, tmp_path: Path) -> None:

@@ -2,14 +2,16 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 from stream_parts import half
 from typer.testing import CliRunner
 
+from vigie.bundle import open_bundle
 from vigie.cli import app
-from vigie.errors import BadBundle, BadSetting, BusUnavailable
+from vigie.errors import BadBundle, BadSetting, BusUnavailable, Unavailable
 
 RUNNER = CliRunner()
 
@@ -51,9 +53,31 @@ def test_predict_tells_what_it_found_and_what_it_could_not_read(tmp_path: Path, 
     (pictures / "bad.jpg").write_bytes(b"garbage")
     text = said("predict", str(tiny_bundle), str(pictures), "--out", str(tmp_path / "out"))
     assert "frames: 1\n" in text
-    assert "not readable: 1: bad.jpg\n" in text
+    assert "not readable: 1: bad.jpg\n  left out: bad.jpg: not a picture: its 7 bytes start with b'garbage'\n" in text
     told = json.loads(said("predict", str(tiny_bundle), str(pictures), "--out", str(tmp_path / "out"), "--json"))
     assert (told["frames"], list(told["bad"])) == (1, ["bad.jpg"])
+
+
+def test_predict_writes_labels_and_tells_how_to_open_them(tmp_path: Path, tiny_bundle: Path) -> None:
+    out = tmp_path / "my out"
+    text = said("predict", str(tiny_bundle), "synthetic", "--frames", "2", "--voc", "--out", str(out))
+    assert "frames: 2\n" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("correct it: ")]
+    program, images, classes, annotations = shlex.split(line.removeprefix("correct it: "))
+    assert program == "labelImg"
+    assert [path.name for path in sorted(Path(images).iterdir())] == [f"synthetic_00000{n}.jpg" for n in range(2)]
+    assert [path.name for path in sorted(Path(annotations).iterdir())] == [f"synthetic_00000{n}.xml" for n in range(2)]
+    assert Path(classes).read_text().splitlines() == list(open_bundle(tiny_bundle).manifest.labels)
+
+
+def test_predict_on_a_camera_that_is_not_there_is_one_clear_error(tmp_path: Path, tiny_bundle: Path) -> None:
+    with pytest.raises(Unavailable, match=r"camera 99: there is no /dev/video99"):
+        said("predict", str(tiny_bundle), "99", "--out", str(tmp_path / "out"))
+    with pytest.raises(
+        Unavailable, match=r"^rtsp://127\.0\.0\.1:1/live: the camera does not answer \(Connection refused"
+    ):
+        said("predict", str(tiny_bundle), "rtsp://me:secret@127.0.0.1:1/live", "--out", str(tmp_path / "out"))
+    assert [path.name for path in tmp_path.iterdir()] == []
 
 
 def test_wrong_words_are_one_clear_error(tmp_path: Path) -> None:
