@@ -1,24 +1,24 @@
 """A run's checkpoint becomes a model bundle: build the files, prove each equal to it, publish those that are."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vigie.bundle import GATE_FILE, INT8, Bundle, ThresholdFacts
 from vigie.data.parts import Part
 from vigie.data.prepare import load_manifest, read_part
-from vigie.detectors import load_detector, runnable
+from vigie.detectors import runnable
 from vigie.errors import BadBundle
 from vigie.export.building import files_of, write_int8_of
 from vigie.export.card import write_card
 from vigie.export.gate import Gate, Refusal, read_gate
-from vigie.export.gating import Judged, judge_files
+from vigie.export.gating import Judged, evaluated_detector, judge_files
 from vigie.export.judging import measure
 from vigie.export.publishing import seal, write_bundle
 from vigie.export.side_by_side import evaluate_side_by_side
 from vigie.export.staged import Staged, facts_of, staged_files
-from vigie.export.thresholds import choose_thresholds, thresholds_of
+from vigie.export.thresholds import NOT_REACHED, choose_thresholds, thresholds_of
 from vigie.ports import Detector
 from vigie.runs import Run
 from vigie.training.checkpoint_detector import checkpoint_detector
@@ -89,17 +89,9 @@ def pass_gate(staged: Staged, *, timed: bool = True, progress: bool = True) -> G
     if staged.asked.qat and _loses(judged, INT8):
         _learn_int8(staged, progress)
         judged = _with(judged, _judged(staged, checkpoint, INT8, timed, progress))
-    gate = Gate(
-        asked=staged.asked,
-        pictures=judged.checkpoint.pictures,
-        checkpoint=measure(judged.checkpoint),
-        files=judged.files,
-    )
-    if gate.default is None:
-        return Gated(gate, {})
-    general = staged.bundle.manifest.score_threshold
-    found = judged.evaluations[gate.default]
-    return Gated(gate, choose_thresholds(found, precision=staged.asked.precision, general=general))
+    pictures, checkpoints = judged.checkpoint.pictures, measure(judged.checkpoint)
+    gate = Gate(asked=staged.asked, pictures=pictures, checkpoint=checkpoints, files=judged.files)
+    return Gated(gate, {} if gate.default is None else _chosen(staged, judged.evaluations[gate.default]))
 
 
 def evaluate_files(
@@ -108,10 +100,8 @@ def evaluate_files(
     """Measure the files that passed on a part of the run's records, the default one first, which has intervals too."""
     records, bundle = staged.run.records, staged.bundle
     passed = [one.file for one in gated.gate.files if one.passed]
-    detectors: dict[str, Detector] = {
-        file: load_detector(bundle.folder, file=file, runtime=runtime, score_threshold=EVALUATION_SCORE_THRESHOLD)
-        for file, runtime in runnable(bundle).items()
-        if file in passed
+    detectors = {
+        file: evaluated_detector(bundle, file, runtime) for file, runtime in runnable(bundle).items() if file in passed
     }
     default = gated.gate.default
     if default is None:
@@ -143,8 +133,7 @@ def publish(staged: Staged, gated: Gated, evaluations: Mapping[str, Evaluation])
         return Exported(None, refused)
     folder = staged.bundle.folder
     for refusal in refused:
-        for name in files_of(staged.bundle, refusal.file):
-            (folder / name).unlink(missing_ok=True)
+        _remove(folder, files_of(staged.bundle, refusal.file))
     (folder / GATE_FILE).write_text(gated.gate.model_dump_json(indent=1) + "\n", encoding="utf-8")
     facts = facts_of(
         staged,
@@ -168,6 +157,25 @@ def _judged(staged: Staged, checkpoint: Detector, file: str | None, timed: bool,
         checkpoint, bundle, read_part(records, "validation"), pictures=pictures,
         files=None if file is None else [file], timed=timed, progress=progress,
     )  # fmt: skip
+
+
+def _chosen(staged: Staged, found: Evaluation) -> dict[str, ThresholdFacts]:
+    general = staged.bundle.manifest.score_threshold
+    chosen = choose_thresholds(found, precision=staged.asked.precision, general=general)
+    for label, facts in chosen.items():
+        if facts.chosen_by.endswith(NOT_REACHED):
+            logger.warning("%s: %s on validation, so boxes are shown from %.2f on", label, facts.chosen_by, general)
+    return chosen
+
+
+def _remove(folder: Path, names: Sequence[str]) -> None:
+    """The files, and the folders that are empty then."""
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
+        for parent in (folder / name).parents:
+            if parent == folder or not parent.is_dir() or any(parent.iterdir()):
+                break
+            parent.rmdir()
 
 
 def _loses(judged: Judged, file: str) -> bool:

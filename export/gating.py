@@ -66,6 +66,19 @@ def judge_files(
     return Judged(evaluation, tuple(results), {file: ran[file] for file in chosen if file in ran})
 
 
+def evaluated_detector(bundle: Bundle, file: str, runtime: str) -> Detector:
+    """A file in its own runtime, with the threshold of evaluations.
+
+    Raises:
+        BadBundle: it cannot be loaded.
+    """
+    # The operator that finds boxes inside is proven on one thread: with several it can be wrong.
+    threads = 1 if file == POSTPROCESS else max(_THREADS)
+    return load_detector(
+        bundle.folder, file=file, runtime=runtime, threads=threads, score_threshold=EVALUATION_SCORE_THRESHOLD
+    )
+
+
 def _said(files: Mapping[str, str]) -> str:
     return f"judging {len(files)} files beside the checkpoint" if len(files) > 1 else f"judging {''.join(files)}"
 
@@ -76,11 +89,7 @@ def _loaded(bundle: Bundle, files: Mapping[str, str]) -> tuple[dict[str, Detecto
     broken = {}
     for file, runtime in files.items():
         try:
-            # The operator that finds boxes inside is wrong with several threads.
-            detectors[file] = load_detector(
-                bundle.folder, file=file, runtime=runtime, threads=1 if file == POSTPROCESS else max(_THREADS),
-                score_threshold=EVALUATION_SCORE_THRESHOLD,
-            )  # fmt: skip
+            detectors[file] = evaluated_detector(bundle, file, runtime)
             if file == SAVED_MODEL:
                 detectors[_IN_GRAPH] = _in_graph(bundle)
         except BadBundle as error:

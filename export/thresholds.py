@@ -12,6 +12,7 @@ from vigie.training.metrics.matching import IOU_50, Floats, LabelMatches
 from vigie.training.metrics.thresholds import ThresholdCurve
 
 BEST_F1 = "best F1"
+NOT_REACHED = " is not reached by any threshold"
 
 _CONFIDENCE = 0.95
 _NUMBERS_AT_ONCE = 4_000_000  # in an array of resamples x detections
@@ -75,7 +76,7 @@ def _chosen(
 def _said(precision: float | None, *, reached: bool) -> str:
     if precision is None:
         return BEST_F1
-    return f"precision {precision:.2f}" + ("" if reached else " is not reached by any threshold")
+    return f"precision {precision:.2f}" + ("" if reached else NOT_REACHED)
 
 
 def _place(curve: ThresholdCurve, precision: float | None) -> int | None:
