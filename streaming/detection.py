@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from vigie.domain import Detection, Detections, Frame, frame_id
-from vigie.drawing import draw
+from vigie.drawing import draw_on
 from vigie.errors import BadPicture, VigieError
 from vigie.pictures import REDUCE_FROM, Picture, Pixels, encode_jpeg
 from vigie.ports import Capture, Detector
@@ -80,15 +80,15 @@ def detect_frames(detector: Detector, frames: Sequence[Frame], *, model: str) ->
 
 
 def drawn(seen: Seen, labels: Sequence[str]) -> tuple[Detections, Pixels]:
-    """A copy of the picture with its boxes, and the detections with the time that drawing them took.
+    """The picture with its boxes, and the detections with the time that drawing them took.
 
     Raises:
         BadPicture: as `Seen.pixels`.
     """
-    pixels = seen.pixels
+    rgb = seen.picture.taken_rgb()
     watch = Stopwatch({"decode": _decode_ms(seen.picture)})
     with watch.time("draw"):
-        rgb = draw(pixels, seen.found.detections, labels)
+        draw_on(rgb, seen.found.detections, labels)
     return with_times(seen.found, watch), rgb
 
 

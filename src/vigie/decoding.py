@@ -51,6 +51,17 @@ class Decoder:
     max_candidates: int = 1000
     resize: Resize = "stretch"
     coding: BoxCoding = "centre_size"
+    _sides: Boxes = field(init=False, repr=False)
+    _centres: Boxes = field(init=False, repr=False)
+    _limits: Scores = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        sides = self.anchors[:, 2:] - self.anchors[:, :2]
+        limits = [self.thresholds.get(label, self.score_threshold) for label in self.labels]
+        # Frozen, and yet these need not be worked out for every picture.
+        object.__setattr__(self, "_sides", sides)
+        object.__setattr__(self, "_centres", self.anchors[:, :2] + sides / 2)
+        object.__setattr__(self, "_limits", np.array(limits, np.float32))
 
     @property
     def input_size(self) -> InputSize:
@@ -66,7 +77,7 @@ class Decoder:
         if rows.size == 0:
             return []
         return detections_of(
-            place.in_picture(self._boxes(raw_boxes[rows], self.anchors[rows])),
+            place.in_picture(self._boxes(raw_boxes[rows], rows)),
             scores[rows, classes],
             classes,
             self.labels,
@@ -76,7 +87,7 @@ class Decoder:
 
     def _candidates(self, scores: Scores) -> tuple[Rows, Rows]:
         """Anchors and classes of the scores that reach their thresholds."""
-        limits = np.array([self.thresholds.get(label, self.score_threshold) for label in self.labels], np.float32)
+        limits = self._limits
         # By the lowest of them first: to compare all with their own costs ten times as much.
         rows, classes = np.divmod(np.flatnonzero(scores.reshape(-1) >= limits.min()), len(self.labels))
         if self.thresholds:
@@ -96,17 +107,16 @@ class Decoder:
     def boxes_px(self, raw_boxes: Boxes) -> Boxes:
         """All of them, N x 4 (top, left, bottom, right) in pixels of the input, clipped to it."""
         high = np.array([self.input_height, self.input_width] * 2, np.float32)
-        return np.clip(self._boxes(raw_boxes, self.anchors), 0, high)
+        return np.clip(self._boxes(raw_boxes, slice(None)), 0, high)
 
-    def _boxes(self, raw: Boxes, anchors: Boxes) -> Boxes:
-        """Top, left, bottom, right in pixels of the input."""
-        size = anchors[:, 2:] - anchors[:, :2]
+    def _boxes(self, raw: Boxes, rows: Rows | slice) -> Boxes:
+        """Top, left, bottom, right in pixels of the input, of the anchors `rows`."""
+        sides = self._sides[rows]
         if self.coding == "corners":
-            return np.asarray(anchors + raw * np.tile(size, 2), np.float32)
-        centre = anchors[:, :2] + size / 2
-        weights = np.asarray(self.box_weights, np.float32)
-        centre = centre + raw[:, :2] / weights[:2] * size
-        half = np.exp(np.minimum(raw[:, 2:] / weights[2:], LARGEST_LOG_SIZE)) * size / 2
+            return np.asarray(self.anchors[rows] + raw * np.tile(sides, 2), np.float32)
+        offsets = raw / np.asarray(self.box_weights, np.float32)
+        centre = self._centres[rows] + offsets[:, :2] * sides
+        half = np.exp(np.minimum(offsets[:, 2:], LARGEST_LOG_SIZE)) * sides / 2
         return np.concatenate([centre - half, centre + half], axis=1, dtype=np.float32)
 
 
@@ -143,14 +153,17 @@ def non_maximum_suppression(boxes: Boxes, classes: Rows, iou: float, most: int) 
     A box goes where one of its class that stays shares more than `iou` with it. Done by blocks: what stays so far
     against a block at once, then within it, so that it ends when `most` are found, however many there are.
     """
+    edges = boxes.T.astype(np.float64)  # edge by edge: a last axis of 4 costs several times as much
     kept = np.empty(0, np.int64)
     for start in range(0, len(boxes), _BLOCK):
         block = np.arange(start, min(start + _BLOCK, len(boxes)))
         if kept.size:
-            block = block[~_overlaps(boxes, classes, block, kept, iou).any(axis=1)]
-        overlaps = np.triu(_overlaps(boxes, classes, block, block, iou), 1)
+            block = block[~_overlaps(edges, classes, block, kept, iou).any(axis=1)]
+        overlaps = _overlaps(edges, classes, block, block, iou)
+        np.fill_diagonal(overlaps, False)
         alive = np.ones(block.size, bool)
-        for place in np.flatnonzero(overlaps.any(axis=1)):
+        # One that stays overlaps none before it that stays: those it drops come behind it.
+        for place in np.flatnonzero(overlaps.any(axis=1)).tolist():
             if alive[place]:
                 alive &= ~overlaps[place]
         kept = np.concatenate([kept, block[alive]])
@@ -159,14 +172,15 @@ def non_maximum_suppression(boxes: Boxes, classes: Rows, iou: float, most: int) 
     return kept[:most]
 
 
-def _overlaps(boxes: Boxes, classes: Rows, some: Rows, others: Rows, iou: float) -> npt.NDArray[np.bool_]:
-    """Whether they are of one class and share more than `iou`: `some` x `others`."""
-    # Edge by edge: a last axis of 2 or 4 costs several times as much.
-    top, left, bottom, right = boxes[some].T.astype(np.float64)[..., None]
-    tops, lefts, bottoms, rights = boxes[others].T.astype(np.float64)
-    height = np.minimum(bottom, bottoms) - np.maximum(top, tops)
-    width = np.minimum(right, rights) - np.maximum(left, lefts)
-    both = np.maximum(height, 0) * np.maximum(width, 0)
+def _overlaps(
+    edges: npt.NDArray[np.float64], classes: Rows, some: Rows, others: Rows, iou: float
+) -> npt.NDArray[np.bool_]:
+    """Whether they are of one class and share more than `iou`: `some` x `others`. `edges` is 4 x N."""
+    top, left, bottom, right = edges[:, some, None]
+    tops, lefts, bottoms, rights = edges[:, others]
+    height = np.maximum(np.minimum(bottom, bottoms) - np.maximum(top, tops), 0)
+    width = np.maximum(np.minimum(right, rights) - np.maximum(left, lefts), 0)
+    both = height * width
     union = (bottom - top) * (right - left) + (bottoms - tops) * (rights - lefts) - both
-    same: npt.NDArray[np.bool_] = classes[some][:, None] == classes[others]
+    same: npt.NDArray[np.bool_] = classes[some, None] == classes[others]
     return same & (both > iou * union)

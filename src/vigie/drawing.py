@@ -29,6 +29,12 @@ def draw(rgb: Pixels, objects: Sequence[LabelledBox | Detection], labels: Sequen
     person marked a dashed one and its label below it. The best detection is drawn last, over the others.
     """
     canvas = np.ascontiguousarray(rgb).copy()
+    draw_on(canvas, objects, labels)
+    return canvas
+
+
+def draw_on(canvas: Pixels, objects: Sequence[LabelledBox | Detection], labels: Sequence[str]) -> None:
+    """As `draw`, onto the pixels themselves."""
     thickness_px = max(1, round(min(canvas.shape[:2]) / 240))
     for item in reversed(objects):
         colour = colour_of(item.label, labels)
@@ -37,7 +43,6 @@ def draw(rgb: Pixels, objects: Sequence[LabelledBox | Detection], labels: Sequen
         else:
             _dashed(canvas, item.box, colour, thickness_px)
         _tag(canvas, item, colour)
-    return canvas
 
 
 def _corners(box: Box) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -123,6 +123,14 @@ class Picture:
             self._pixels = self._decoded(cv2.IMREAD_COLOR_RGB)
         return self._pixels
 
+    def taken_rgb(self) -> Pixels:
+        """As `rgb`, pixels that the caller may write to; who asks next gets others."""
+        taken = self.rgb()
+        if self._encoded is None:
+            return taken.copy()
+        self._pixels = None
+        return taken
+
     def rgb_for(self, width: int, height: int) -> Pixels:
         """Pixels to be resized to `width` x `height`: all, or of a JPEG that may be reduced a half, a quarter or an
         eighth a side, never fewer than asked for on either. The fewer are not kept.

@@ -51,7 +51,8 @@ class Placement:
         width, height = self.picture_width, self.picture_height
         origin = np.array([self.top, self.left] * 2, np.float32)
         scale = np.array([height / self.height, width / self.width] * 2, np.float32)
-        return np.clip((boxes_yxyx_px - origin) * scale, 0, np.array([height, width] * 2, np.float32))
+        far = np.array([height, width] * 2, np.float32)
+        return np.asarray(np.minimum(np.maximum((boxes_yxyx_px - origin) * scale, 0), far), np.float32)
 
 
 @dataclass(frozen=True, slots=True)

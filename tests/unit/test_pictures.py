@@ -304,3 +304,11 @@ def test_a_giant_jpeg_is_refused_by_its_header() -> None:
     encoded = smooth(90, 70).replace(b"\x08" + struct.pack(">HH", 70, 90), b"\x08" + struct.pack(">HH", 12_000, 12_000))
     with pytest.raises(BadPicture, match="12000x12000 pixels, over the limit"):
         Picture.from_bytes(encoded)
+
+
+def test_pixels_that_are_taken_may_be_written_to_and_the_next_who_asks_gets_others() -> None:
+    pixels = np.zeros((30, 40, 3), np.uint8)
+    for picture in (Picture.from_bytes(encode_jpeg(pixels)), Picture.from_pixels(pixels)):
+        taken = picture.taken_rgb()
+        taken[:] = 255
+        assert picture.rgb().max() < 10
