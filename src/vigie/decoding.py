@@ -182,5 +182,4 @@ def _overlaps(
     width = np.maximum(np.minimum(right, rights) - np.maximum(left, lefts), 0)
     both = height * width
     union = (bottom - top) * (right - left) + (bottoms - tops) * (rights - lefts) - both
-    same: npt.NDArray[np.bool_] = classes[some, None] == classes[others]
-    return same & (both > iou * union)
+    return np.logical_and(classes[some, None] == classes[others], both > iou * union)

@@ -119,8 +119,7 @@ def normalised(rgb_u8: Pixels, mean_rgb: Triple, std_rgb: Triple) -> npt.NDArray
 @lru_cache(maxsize=16)
 def pixel_values(mean_rgb: Triple, std_rgb: Triple) -> npt.NDArray[np.float32]:
     """256 x 3: what `normalised` makes of each value of red, green and blue; a look-up is five times as quick."""
-    values = (np.arange(256, dtype=np.float32)[:, None] - np.asarray(mean_rgb, np.float32)) / np.asarray(
-        std_rgb, np.float32
-    )
+    mean, std = (np.asarray(three, np.float32) for three in (mean_rgb, std_rgb))
+    values = np.asarray((np.arange(256, dtype=np.float32)[:, None] - mean) / std, np.float32)
     values.flags.writeable = False
     return values
