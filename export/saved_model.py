@@ -25,6 +25,7 @@ import tensorflow as tf
 
 from vigie.bundle import InputSpec
 from vigie.decoding import LARGEST_LOG_SIZE, Decoder
+from vigie.export.graph_pictures import decoded, expect_pictures
 from vigie.export.graph_resizing import placed, placement
 from vigie.export.raw_model import INPUT, RawModel, holder, named
 
@@ -35,7 +36,6 @@ JPEG_INPUT = "jpegs"
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 
 _NO_CANDIDATE = -1.0
-_FIRST_BYTES = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG", "GIF": b"GIF8"}
 
 
 def write_saved_model(model: RawModel, folder: Path, spec: InputSpec, decoder: Decoder) -> None:
@@ -43,8 +43,8 @@ def write_saved_model(model: RawModel, folder: Path, spec: InputSpec, decoder: D
 
     A picture is decoded and resized inside as our own runtimes do it, to the bit. `serving_jpeg` takes JPEG, PNG and
     GIF of one picture, in grey or in colours. It does not turn a picture by its EXIF orientation, as TensorFlow has no
-    operation for that: boxes lie in the picture as it is stored. A string that is no picture fails its whole request,
-    with an error that names its place in the batch.
+    operation for that: boxes lie in the picture as it is stored. A string that is no picture, or claims to be a giant,
+    fails its whole request, with an error that names its place in the batch or its size.
     """
     heads = _heads(model, spec)
     found = _found(heads, decoder)
@@ -54,7 +54,7 @@ def write_saved_model(model: RawModel, folder: Path, spec: InputSpec, decoder: D
         return found(placed(pictures, place, spec), tf.repeat(place[tf.newaxis], tf.shape(pictures)[0], axis=0))
 
     def of_jpegs(jpegs: Any) -> Any:
-        with tf.control_dependencies([_all_are_pictures(jpegs)]):
+        with tf.control_dependencies([expect_pictures(jpegs, JPEG_INPUT)]):
             jpegs = tf.identity(jpegs)
         inputs, places = tf.map_fn(
             lambda jpeg: _decoded_and_placed(jpeg, spec),
@@ -89,18 +89,9 @@ def _heads(model: RawModel, spec: InputSpec) -> Any:
 
 
 def _decoded_and_placed(jpeg: Any, spec: InputSpec) -> tuple[Any, Any]:
-    # As OpenCV decodes. This operation takes the other formats too.
-    picture = tf.io.decode_jpeg(jpeg, channels=3, dct_method="INTEGER_ACCURATE")
+    picture = decoded(jpeg)
     place = placement(tf.shape(picture)[0], tf.shape(picture)[1], spec)
     return placed(picture[tf.newaxis], place, spec)[0], place
-
-
-def _all_are_pictures(jpegs: Any) -> Any:
-    """TensorFlow's own error would not say which one it is."""
-    known = [tf.strings.substr(jpegs, 0, len(first)) == first for first in _FIRST_BYTES.values()]
-    others = tf.reshape(tf.where(~tf.reduce_any(known, axis=0)), [-1])
-    message = f"{JPEG_INPUT}: these places, counted from 0, are no {', '.join(_FIRST_BYTES)}:"
-    return tf.debugging.Assert(tf.equal(tf.size(others), 0), [message, others], summarize=100)
 
 
 def _found(heads: Any, decoder: Decoder) -> Any:
@@ -109,7 +100,9 @@ def _found(heads: Any, decoder: Decoder) -> Any:
     thresholds = tf.constant([decoder.thresholds.get(label, decoder.score_threshold) for label in decoder.labels])
 
     def found(inputs: Any, places: Any) -> dict[str, Any]:
-        raw = heads(inputs)
+        some = tf.debugging.Assert(tf.shape(inputs)[0] > 0, ["there is no picture in the batch"])
+        with tf.control_dependencies([some]):
+            raw = heads(tf.identity(inputs))
         scores = tf.transpose(raw["scores"], (0, 2, 1))
         scores = tf.where(scores >= thresholds[:, tf.newaxis], scores, _NO_CANDIDATE)
         # Of each label the best ones, decoded alone: B x C x candidates.
@@ -125,12 +118,15 @@ def _found(heads: Any, decoder: Decoder) -> Any:
 def _boxes(raw: Any, anchors: Any, places: Any, decoder: Decoder) -> Any:
     """`Decoder`'s decoding, to top, left, bottom and right in 0 to 1 of the original picture, clipped to it."""
     size = anchors[..., 2:] - anchors[..., :2]
-    centre = anchors[..., :2] + size / 2 + raw[..., :2] / decoder.box_weights[:2] * size
-    half = tf.exp(tf.minimum(raw[..., 2:] / decoder.box_weights[2:], LARGEST_LOG_SIZE)) * size / 2
+    if decoder.coding == "corners":
+        corners = anchors + raw * tf.concat([size, size], axis=-1)
+    else:
+        centre = anchors[..., :2] + size / 2 + raw[..., :2] / decoder.box_weights[:2] * size
+        half = tf.exp(tf.minimum(raw[..., 2:] / decoder.box_weights[2:], LARGEST_LOG_SIZE)) * size / 2
+        corners = tf.concat([centre - half, centre + half], axis=-1)
     places = tf.cast(places, tf.float32)[:, tf.newaxis, tf.newaxis]
-    origin, inner = places[..., :2], places[..., 2:]
-    corners = tf.concat([(centre - half - origin) / inner, (centre + half - origin) / inner], axis=-1)
-    return tf.clip_by_value(corners, 0.0, 1.0)
+    origin, inner = (tf.concat([pair, pair], axis=-1) for pair in (places[..., :2], places[..., 2:]))
+    return tf.clip_by_value((corners - origin) / inner, 0.0, 1.0)
 
 
 def _suppressed(boxes: Any, scores: Any, decoder: Decoder) -> dict[str, Any]:
@@ -164,7 +160,7 @@ def write_warmup(folder: Path, jpeg: bytes) -> None:
     """
     path = folder / WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
-    pictures = tf.io.decode_jpeg(jpeg, channels=3)[tf.newaxis]
+    pictures = decoded(tf.constant(jpeg))[tf.newaxis]
     requests = {PICTURES_SIGNATURE: (INPUT, pictures), JPEG_SIGNATURE: (JPEG_INPUT, tf.constant([jpeg]))}
     with tf.io.TFRecordWriter(str(path)) as writer:
         for signature, (name, tensor) in requests.items():

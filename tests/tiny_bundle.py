@@ -19,7 +19,10 @@ _MAKER = _HERE / "make_tiny_bundle.py"
 _MADE_FROM = (
     _MAKER,
     *(_HERE.parent / path for path in ("src/vigie/bundle.py", "src/vigie/decoding.py")),
-    *(_HERE.parent / "export" / f"{name}.py" for name in ("publishing", "raw_model", "saved_model", "tflite")),
+    *(
+        _HERE.parent / "export" / f"{name}.py"
+        for name in ("graph_pictures", "graph_resizing", "publishing", "raw_model", "saved_model", "tflite")
+    ),
 )
 
 

@@ -1,6 +1,7 @@
 """A SavedModel finds by itself what our decoder finds, and stands as TF Serving wants it."""
 
 import io
+import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,6 +179,38 @@ def test_a_string_that_is_no_picture_is_named_by_its_place(network: Saved) -> No
         network("serving_jpeg", jpegs=[whole[: len(whole) // 2]])
 
 
+def giant(kind: str) -> bytes:
+    """A small file whose header claims 20000 x 20000 pixels."""
+    tiny = encoded(np.zeros((9, 11, 3), np.uint8), kind)
+    claim, told = {
+        "PNG": (struct.pack(">II", 20000, 20000), struct.pack(">II", 11, 9)),
+        "JPEG": (struct.pack(">HH", 20000, 20000), struct.pack(">HH", 9, 11)),
+        "GIF": (struct.pack("<HH", 20000, 20000), struct.pack("<HH", 11, 9)),
+    }[kind]
+    assert told in tiny
+    return tiny.replace(told, claim)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
+def test_a_picture_that_claims_to_be_a_giant_is_refused_before_it_is_decoded(network: Saved, kind: str) -> None:
+    told = r"more than 50000000 pixels, width and height are\] \[20000 20000\]"
+    with pytest.raises(tf.errors.InvalidArgumentError, match=told):
+        network("serving_jpeg", jpegs=[encode_jpeg(cartoon(1, 160, 120)), giant(kind)])
+
+
+@pytest.mark.parametrize("start", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
+def test_a_header_alone_is_refused(network: Saved, start: bytes) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)jpeg|png|gif"):
+        network("serving_jpeg", jpegs=[start])
+
+
+def test_a_batch_of_nothing_is_refused_by_name(network: Saved) -> None:
+    with pytest.raises(tf.errors.InvalidArgumentError, match="there is no picture in the batch"):
+        network("serving_default", pictures=np.zeros((0, 120, 160, 3), np.uint8))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="there is no picture in the batch"):
+        network.model.signatures["serving_jpeg"](jpegs=tf.constant([], tf.string))
+
+
 def test_a_picture_among_others_is_found_as_alone(network: Saved) -> None:
     jpegs = [encode_jpeg(cartoon(seed, 100 + seed, 90)) for seed in range(5)]
     together = network("serving_jpeg", jpegs=jpegs)
@@ -248,8 +281,9 @@ def noise_finder(folder: Path, **different: Any) -> Saved:
         {"score_threshold": 0.5, "thresholds": {"cat": 0.9, "dog": 0.2}, "nms_iou": 0.2},
         {"max_detections": 7, "max_candidates": 30, "box_weights": (1.0, 2.0, 3.0, 4.0)},
         {"resize": "letterbox", "score_threshold": 0.3},
+        {"coding": "corners"},
     ],
-    ids=["as evaluated", "thresholds", "few", "letterbox"],
+    ids=["as evaluated", "thresholds", "few", "letterbox", "corners"],
 )
 def test_noise_has_the_boxes_of_our_decoder_whatever_its_settings(tmp_path: Path, different: dict[str, Any]) -> None:
     file = noise_finder(tmp_path, **different)
@@ -328,7 +362,7 @@ def test_the_warm_up_requests_are_read_as_tf_serving_reads_them_and_run(network:
         asked[request.model_spec.signature_name] = given.key, tf.make_ndarray(proto)
     assert list(asked) == ["serving_default", "serving_jpeg"]
     assert asked["serving_jpeg"][1].tolist() == [jpeg]
-    np.testing.assert_array_equal(asked["serving_default"][1][0], tf.io.decode_jpeg(jpeg))
+    np.testing.assert_array_equal(asked["serving_default"][1], [Picture.from_bytes(jpeg).rgb()])
     for signature, (name, tensor) in asked.items():
         assert network(signature, **{name: tensor})["num_detections"].shape == (1,)
 
