@@ -46,7 +46,7 @@ def quantisation_aware(run: Run, trained: Trained, *, steps: int = STEPS, folder
 
     _discard_stale(folder, _key(trained, steps))
     with between_steps() as interruption:
-        tuning = FineTuning(run, trained, steps, folder)
+        tuning = FineTuning(run, trained, steps, folder, progress=progress)
         tuning.run(interruption, progress=progress)
     return tuning.result()
 

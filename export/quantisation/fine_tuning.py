@@ -33,6 +33,7 @@ from vigie.training.best import BestSoFar, keep_best
 from vigie.training.checkpoints import Checkpoints, NotFinite, clear_unfinished
 from vigie.training.config import decoder
 from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation, evaluate
+from vigie.training.guard import all_finite
 from vigie.training.inputs import TrainingInputs
 from vigie.training.interruption import Interruption
 from vigie.training.labelling import Labeller
@@ -64,7 +65,7 @@ _BATCH = 8
 class FineTuning:
     """Begins where the folder's newest checkpoint ends, or at the run's best weights."""
 
-    def __init__(self, run: Run, trained: Trained, steps: int, folder: Path) -> None:
+    def __init__(self, run: Run, trained: Trained, steps: int, folder: Path, *, progress: bool) -> None:
         self._run, self._trained, self._steps, self._folder = run, trained, steps, folder
         experiment = run.experiment
         spec = experiment.model
@@ -83,7 +84,7 @@ class FineTuning:
         self._train_step = TrainStep(self._ranged, Objective(experiment), self._optimizer, tf.distribute.get_strategy())
         self._detector = self._simulated_detector()
         if self._checkpoints.restore_newest() is None:
-            self._begin()
+            self._begin(progress)
 
     @property
     def step(self) -> int:
@@ -112,10 +113,10 @@ class FineTuning:
         self._state.read(str(best)).assert_existing_objects_matched().expect_partial()
         return RoundedModel(self._simulated, self._ranged.ranges.numpy(), partial(raw_outputs, self._run.experiment))
 
-    def _begin(self) -> None:
+    def _begin(self, progress: bool) -> None:
         equalise(self._traced)
         self._ranged.calibrate(pictures for pictures, _ in islice(self._batches(0), _CALIBRATION_BATCHES))
-        self._validate()
+        self._validate(progress=progress)
         self._checkpoints.save(0)
 
     def _next_stop(self) -> int:
@@ -129,6 +130,8 @@ class FineTuning:
         """Validate and save where it is time to. Whether what was learnt is worth going on with."""
         validates = self.step in self._marks()
         try:
+            if not all_finite(self._network.variables):
+                raise NotFinite("a weight")
             if validates:
                 self._validate()
             if validates or interrupted:
@@ -138,20 +141,20 @@ class FineTuning:
             return False
         return True
 
-    def _validate(self) -> None:
-        evaluation = self._evaluate()
+    def _validate(self, *, progress: bool = False) -> None:
+        evaluation = self._evaluate(progress)
         mean_ap = evaluation.coco["mAP"]
         logger.info("simulated int8: step=%d mAP=%s mAP50=%s", self.step, mean_ap, evaluation.coco["mAP50"])
         if self._best.judge(self.step, -1.0 if mean_ap is None else mean_ap):
             keep_best(self._folder, self._state, self.step, evaluation)
 
-    def _evaluate(self) -> Evaluation:
+    def _evaluate(self, progress: bool) -> Evaluation:
         return evaluate(
             self._detector,
             read_part(self._run.records, "validation"),
             labels=self._run.experiment.classes,
             intervals=False,
-            progress=False,
+            progress=progress,
         )
 
     def _best_so_far(self) -> str:
