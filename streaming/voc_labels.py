@@ -57,5 +57,8 @@ def whole_pixels(box: Box, width: int, height: int) -> Box:
 
 
 def _side(low: float, high: float, length: int) -> tuple[int, int]:
-    first = min(max(math.floor(low + 0.5), 0), length - 1)
-    return first, min(max(math.floor(high + 0.5), first + 1), length)
+    first, last = math.floor(low + 0.5), math.floor(high + 0.5)
+    if first == last:  # less than a pixel: the one that its middle lies in
+        first = min(math.floor((low + high) / 2), length - 1)
+        last = first + 1
+    return max(first, 0), min(last, length)

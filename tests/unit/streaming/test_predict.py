@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import cv2
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from stream_parts import TOPICS, AwayBus, BrightHalf, Pictures, all_of, embedded, half, working
@@ -239,6 +239,7 @@ def test_the_frames_of_a_camera_become_pictures_to_be_labelled(tmp_path: Path) -
 SIDES = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted)
 
 
+@example(width=3, height=1, across=[0.5, 0.625], down=[0.0, 1.0])
 @given(width=st.integers(1, 5000), height=st.integers(1, 5000), across=SIDES, down=SIDES)
 def test_a_box_on_whole_pixels_is_in_the_picture_and_off_by_half_a_pixel_at_most(
     width: int, height: int, across: list[float], down: list[float]
