@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import flatbuffers  # type: ignore[import-untyped]
+import flatbuffers
 from flatbuffers import encode, number_types, packer
-from flatbuffers.table import Table as _StoredTable  # type: ignore[import-untyped]
+from flatbuffers.table import Table as _StoredTable
 
 from vigie.errors import BadBundle
 

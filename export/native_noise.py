@@ -13,7 +13,7 @@ _STANDARD_ERROR = 2
 def native_noise_held() -> Iterator[None]:
     """Within it, what native code writes to standard error goes nowhere; progress bars and logging still show.
 
-    After an exception all of it is written out. It redirects the whole process's file descriptor: one thread at a time.
+    After an error all of it is written out. It redirects the whole process's file descriptor: one thread at a time.
     """
     python_side = sys.stderr
     python_side.flush()
@@ -23,7 +23,7 @@ def native_noise_held() -> Iterator[None]:
             sys.stderr = shown
         try:
             yield
-        except BaseException:
+        except Exception:
             held.seek(0)
             shown.write(held.read().decode(errors="replace"))
             raise

@@ -3,6 +3,7 @@
 It brings another OpenCV than ours: the environment stays apart, in pytest's cache.
 """
 
+import ctypes
 import hashlib
 import json
 import shutil
@@ -42,6 +43,11 @@ SIZES = [(96, 64), (160, 120), (50, 200), (640, 480)]  # width, height; the firs
 @pytest.fixture(scope="session")
 def mediapipe_python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Its environment's Python; made once a version."""
+    for library in ("libEGL.so.1", "libGLESv2.so.2"):
+        try:
+            ctypes.CDLL(library)
+        except OSError:
+            needs.missing(f"needs {library}, which MediaPipe loads: apt-get install libegl1 libgles2")
     cache = getattr(request.config, "cache", None)
     folder = cache.mkdir("mediapipe") if cache else tmp_path_factory.mktemp("mediapipe")
     constraints = needs.ROOT / "constraints.txt"
