@@ -182,4 +182,4 @@ def _overlaps(
     width = np.maximum(np.minimum(right, rights) - np.maximum(left, lefts), 0)
     both = height * width
     union = (bottom - top) * (right - left) + (bottoms - tops) * (rights - lefts) - both
-    return np.logical_and(classes[some, None] == classes[others], both > iou * union)
+    return np.asarray((classes[some, None] == classes[others]) & (both > iou * union), np.bool_)

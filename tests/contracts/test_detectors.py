@@ -7,6 +7,7 @@ finds, to ROUNDED where it does so but for the last digits, to OTHERS where it r
 import functools
 import io
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from vigie.bundle import FP16, FP32, INT8, POSTPROCESS, Bundle
 from vigie.cartoons import random_scene
 from vigie.detectors import load_detector
 from vigie.domain import Detection
-from vigie.errors import BadPicture
+from vigie.errors import BadBundle, BadPicture
 from vigie.pictures import Picture, Pixels, encode_jpeg
 from vigie.ports import Detector
 from vigie.resizing import GREY, resized
@@ -294,3 +295,19 @@ def test_anchors_that_were_fitted_are_in_the_manifest_as_numbers(
 ) -> None:
     assert letterboxed_run.asked.model.anchors == "auto"
     assert letterboxed_bundle.manifest.anchors == letterboxed_run.experiment.model.grid
+
+
+def test_the_file_for_phones_is_run_alone_as_it_is_in_its_bundle_and_one_with_raw_heads_asks_for_its_folder(
+    exported_bundle: Bundle, tmp_path: Path
+) -> None:
+    alone = Path(shutil.copy(exported_bundle.file(POSTPROCESS), tmp_path))  # its labels and its input stand in it
+    one, other = (
+        load_detector(exported_bundle.folder, file=POSTPROCESS, score_threshold=0.3),
+        load_detector(alone, score_threshold=0.3),
+    )
+    assert list(one.labels) == list(other.labels)
+    pictures = [cartoon(number) for number in range(3)]
+    assert one.detect(pictures) == other.detect(pictures)
+    assert all(found(entry) for entry in one.detect(pictures))
+    with pytest.raises(BadBundle, match="a file of our own exports is run by the folder that it is in"):
+        load_detector(Path(shutil.copy(exported_bundle.file(FP32), tmp_path)))
