@@ -27,6 +27,7 @@ from vigie.bundle import InputSpec
 from vigie.decoding import LARGEST_LOG_SIZE, Decoder
 from vigie.export.graph_pictures import decoded, expect_pictures
 from vigie.export.graph_resizing import placed, placement
+from vigie.export.native_noise import native_noise_held
 from vigie.export.raw_model import INPUT, RawModel, holder, named
 
 PICTURES_SIGNATURE = "serving_default"
@@ -41,8 +42,8 @@ _NO_CANDIDATE = -1.0
 def write_saved_model(model: RawModel, folder: Path, spec: InputSpec, decoder: Decoder) -> None:
     """Write saved_model.pb and variables/ into `folder`, TF Serving's version folder.
 
-    A picture is decoded and resized inside as our own runtimes do it, to the bit. `serving_jpeg` takes JPEG, PNG and
-    GIF of one picture, in grey or in colours. It does not turn a picture by its EXIF orientation, as TensorFlow has no
+    A picture is decoded and resized inside as OpenCV does it, to the bit. `serving_jpeg` takes JPEG, PNG and GIF of one
+    picture, in grey or in colours. It does not turn a picture by its EXIF orientation, as TensorFlow has no
     operation for that: boxes lie in the picture as it is stored. A string that is no picture, or claims to be a giant,
     fails its whole request, with an error that names its place in the batch or its size.
     """
@@ -70,7 +71,8 @@ def write_saved_model(model: RawModel, folder: Path, spec: InputSpec, decoder: D
         JPEG_SIGNATURE: tf.function(of_jpegs, input_signature=[any_strings], autograph=False),
         RAW_SIGNATURE: heads,
     }
-    tf.saved_model.save(holder(model, found, *signatures.values()), str(folder), signatures=signatures)
+    with native_noise_held():
+        tf.saved_model.save(holder(model, found, *signatures.values()), str(folder), signatures=signatures)
 
 
 def _input_of(spec: InputSpec, *, batch: bool) -> Any:
