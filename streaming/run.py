@@ -199,8 +199,8 @@ def run_predict(
 
     A source without an end goes on until `seconds` or `frames` are over or a signal comes; what was seen is kept.
     """
-    bundle = open_bundle(model, verify=False)  # the detector verifies
-    detector = _detector(arranged(settings, bundle.folder, runtime=runtime))
+    chosen = chosen_model(settings.models, model=model)
+    detector = _detector(arranged(settings, chosen.path, runtime=runtime))
     # Not before the model is there: a camera does not wait.
     opened = open_source(source, {**options, "paced": False})
     try:
@@ -210,7 +210,7 @@ def run_predict(
                 detector,
                 opened,
                 out,
-                model=model_name(bundle),
+                model=chosen.name,
                 camera=camera,
                 video_name=source_name(source),
                 seconds=seconds,

@@ -1,6 +1,7 @@
 """TensorFlow Lite files that people have: nothing of them is known but what is in them and beside them."""
 
 import itertools
+import json
 import logging
 import shutil
 from collections.abc import Sequence
@@ -11,12 +12,14 @@ import needs
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from typer.testing import CliRunner
 
+from vigie.cli import app
 from vigie.data.prepare import read_set
 from vigie.detectors import load_detector
 from vigie.detectors.tflite import Network, pixel_table
 from vigie.domain import Detection
-from vigie.errors import BadBundle, BadPicture
+from vigie.errors import BadBundle, BadData, BadPicture
 from vigie.foreign.metadata import told_by
 from vigie.pictures import Picture
 from vigie.training.measuring import detector_of, input_size_of
@@ -215,3 +218,52 @@ def test_it_is_as_good_on_photographs_as_it_is_known_to_be(fpnlite: Path, model:
     measured = evaluate(detector, samples, labels=detector.labels, intervals=False, progress=False)
     assert measured.pictures == 200
     assert measured.coco["mAP50"] >= least  # type: ignore[operator]
+
+
+@pytest.fixture
+def few_photographs(tmp_path: Path) -> Path:
+    """Six of COCO's with their boxes, among them two whose label COCO spells in another way than the model's labels."""
+    whole = needs.shared_data() / "coco_val200"
+    told = json.loads((whole / "instances.json").read_text())
+    sofas = {one["id"] for one in told["categories"] if one["name"] == "sofa"}
+    shown = {one["image_id"] for one in told["annotations"] if one["category_id"] in sofas}
+    chosen = [one for one in told["images"] if one["id"] in shown][:2] + [
+        one for one in told["images"] if one["id"] not in shown
+    ][:4]
+    ids = {one["id"] for one in chosen}
+    part = {**told, "images": chosen, "annotations": [one for one in told["annotations"] if one["image_id"] in ids]}
+    folder = tmp_path / "photographs"
+    (folder / "images").mkdir(parents=True)
+    (folder / "instances.json").write_text(json.dumps(part))
+    for one in chosen:
+        shutil.copy(whole / "images" / one["file_name"], folder / "images")
+    return folder
+
+
+def test_a_file_is_evaluated_and_shown_by_its_path(few_photographs: Path, tmp_path: Path) -> None:
+    model = str(shared(UNTOLD))
+    report, seen = tmp_path / "report", tmp_path / "seen"
+    evaluated = CliRunner().invoke(app, ["evaluate", model, "--data", str(few_photographs), "--out", str(report)])
+    assert evaluated.exit_code == 0, evaluated.output
+    metrics = json.loads((report / "metrics.json").read_text())
+    assert metrics["pictures"] == 6
+    assert metrics["per_class"]["couch"]["count"] >= 2
+    assert metrics["mAP50"] > 0.2
+    predicted = CliRunner().invoke(app, ["predict", model, str(few_photographs / "images"), "--out", str(seen)])
+    assert predicted.exit_code == 0, predicted.output
+    rows = json.loads((seen / "detections.json").read_text())
+    assert len(rows) == 6
+    assert {row["model"] for row in rows} == {"detect.tflite"}
+    assert sum(len(row["detections"]) for row in rows) > 6
+
+
+def test_a_set_with_labels_that_the_model_does_not_know_is_refused_by_their_names(
+    few_photographs: Path, tmp_path: Path
+) -> None:
+    told = few_photographs / "instances.json"
+    told.write_text(told.read_text().replace('"person"', '"passer-by"'))
+    done = CliRunner().invoke(
+        app, ["evaluate", str(shared(UNTOLD)), "--data", str(few_photographs), "--out", str(tmp_path / "report")]
+    )
+    assert isinstance(done.exception, BadData)
+    assert "is marked with passer-by" in str(done.exception)
