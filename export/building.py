@@ -1,7 +1,5 @@
 """From a run's best weights to the files of a bundle."""
 
-import importlib.util
-import logging
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -21,19 +19,14 @@ from vigie.training.train import Trained
 if TYPE_CHECKING:  # it imports TensorFlow, which has to be quietened first
     from vigie.export.raw_model import RawModel
 
-logger = logging.getLogger(__name__)
-
 TRIAL_FOLDER = "trial"
 TRIAL_PICTURES = 12
 # A seed that no training set draws from: `MovingScene` has backgrounds of its own besides.
 TRIAL_SCENE = "synthetic:seed=2026"
-_ONNX_PACKAGES = ("tf2onnx", "onnxruntime")
 
 
 def build_files(run: Run, trained: Trained, folder: Path, *, progress: bool = True) -> ModelFacts:
     """Write every file of the run's model into `folder`. Calibrated is on pictures of the training part alone.
-
-    Without the packages that write and run it there is no ONNX file.
 
     Raises:
         BadRun: the weights do not fit.
@@ -96,7 +89,7 @@ def files_of(bundle: Bundle, file: str) -> list[str]:
 
 def _writers(run: Run, model: "RawModel", folder: Path, decoding: Decoder) -> dict[str, Callable[[], None]]:
     # Here, for TensorFlow is quiet only when it is told so before its import.
-    from vigie.export import saved_model, tflite  # noqa: PLC0415
+    from vigie.export import onnx, saved_model, tflite  # noqa: PLC0415
     from vigie.export.metadata import add_metadata  # noqa: PLC0415
 
     spec = input_spec(run)
@@ -113,19 +106,14 @@ def _writers(run: Run, model: "RawModel", folder: Path, decoding: Decoder) -> di
 
         return written
 
-    writers = {
+    return {
         SAVED_MODEL: whole_saved_model,
         FP32: with_metadata(FP32, tflite.write_fp32),
         FP16: with_metadata(FP16, tflite.write_fp16),
         INT8: lambda: write_int8_of(run, model, folder / INT8),
         POSTPROCESS: with_metadata(POSTPROCESS, tflite.write_postprocess, decoding),
+        ONNX: lambda: onnx.write_onnx(model, folder / ONNX, spec),
     }
-    if missing := [name for name in _ONNX_PACKAGES if importlib.util.find_spec(name) is None]:
-        logger.warning("no %s is made: the packages that write and prove it are not installed: %s", ONNX, missing)
-        return writers
-    from vigie.export.onnx import write_onnx  # noqa: PLC0415
-
-    return {**writers, ONNX: lambda: write_onnx(model, folder / ONNX, spec)}
 
 
 def _facts(run: Run, trained: Trained, folder: Path) -> ModelFacts:

@@ -81,7 +81,7 @@ def of_tflite(run: Run, bundle: Bundle) -> Raw:
 
 
 def of_onnx(run: Run, bundle: Bundle) -> Raw:
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: install vigie[onnx]")
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: install vigie[train]")
     spec = bundle.manifest.input
     session = onnxruntime.InferenceSession(str(bundle.folder / ONNX), providers=["CPUExecutionProvider"])
     found = session.run(["raw_boxes", "scores"], {"pictures": normalised(inputs(run), spec.mean_rgb, spec.std_rgb)})
