@@ -258,7 +258,10 @@ def _meant(values: npt.NDArray[Any], quantisation: tuple[float, int]) -> Values:
         return values
     scale, zero = quantisation
     numbers = values.astype(np.float32)
-    return np.asarray((numbers - zero) * np.float32(scale), np.float32) if scale else numbers
+    if scale:
+        numbers -= zero
+        numbers *= np.float32(scale)
+    return numbers
 
 
 def _listed(details: Sequence[Mapping[str, Any]]) -> str:
