@@ -1,9 +1,10 @@
 """A SavedModel finds by itself what our decoder finds, and stands as TF Serving wants it."""
 
+import dataclasses
+import functools
 import io
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from vigie.domain import Box, Detection
 from vigie.errors import BadPicture
 from vigie.pictures import Picture, Pixels, encode_jpeg
 from vigie.raw_heads import RawHeadsDetector
+from vigie.resizing import Resize
 from vigie.runs import Run
 
 pytest.importorskip("official", reason="tf-models-official is not installed: install vigie[train]")
@@ -35,7 +37,7 @@ Outputs = Mapping[str, npt.NDArray[Any]]
 NOTHING = (0, 0.0, b"", [0.0, 0.0, 0.0, 0.0])
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Saved:
     """A SavedModel that was written and loaded again."""
 
@@ -63,16 +65,32 @@ def saved(model: Any, folder: Path, spec: InputSpec, decoder: Decoder) -> Saved:
     return Saved(folder, tf.saved_model.load(str(folder)), decoder)
 
 
-@pytest.fixture(scope="module", params=["stretch", "letterbox"])
-def network(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Saved:
+@pytest.fixture(scope="module")
+def saved_network(untrained_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Resize], Saved]:
     """The real network, which finds much on everything."""
     from vigie.training.config import decoder
     from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, raw_model
 
-    run: Run = request.getfixturevalue("letterboxed_run" if request.param == "letterbox" else "untrained_run")
-    spec = InputSpec(width=96, height=64, resize=request.param, mean_rgb=PIXEL_MEAN_RGB, std_rgb=PIXEL_STD_RGB)
-    model = raw_model(run.experiment, run.checkpoints, normalised_input=True)
-    return saved(model, tmp_path_factory.mktemp("models") / "1", spec, decoder(run.experiment, score_threshold=0.01))
+    model = raw_model(untrained_run.experiment, untrained_run.checkpoints, normalised_input=True)
+    decoding = decoder(untrained_run.experiment, score_threshold=0.01)
+
+    @functools.cache
+    def of(resize: Resize) -> Saved:
+        spec = InputSpec(width=96, height=64, resize=resize, mean_rgb=PIXEL_MEAN_RGB, std_rgb=PIXEL_STD_RGB)
+        return saved(model, tmp_path_factory.mktemp(resize) / "1", spec, dataclasses.replace(decoding, resize=resize))
+
+    return of
+
+
+@pytest.fixture(params=["stretch", "letterbox"])
+def network(request: pytest.FixtureRequest, saved_network: Callable[[Resize], Saved]) -> Saved:
+    return saved_network(request.param)
+
+
+@pytest.fixture
+def stretching(saved_network: Callable[[Resize], Saved]) -> Saved:
+    """Where the way of resizing changes nothing."""
+    return saved_network("stretch")
 
 
 def cartoon(seed: int, width: int, height: int) -> Pixels:
@@ -152,31 +170,31 @@ def test_photographs_have_the_boxes_that_our_own_decoding_finds(network: Saved) 
     assert_found(outputs, network.by_our_decoder(pictures), sizes_of(pictures))
 
 
-def test_grey_and_transparent_pictures_and_pngs_are_taken_too(network: Saved) -> None:
+def test_grey_and_transparent_pictures_and_pngs_are_taken_too(stretching: Saved) -> None:
     image = Image.fromarray(cartoon(3, 160, 120))
     kinds = [("L", "JPEG"), ("RGB", "PNG"), ("RGBA", "PNG"), ("L", "PNG"), ("P", "GIF")]
     files = [encoded(image.convert(mode), kind) for mode, kind in kinds]
     pictures = [Picture.from_bytes(one) for one in files]
-    assert_found(network("serving_jpeg", jpegs=files), network.by_our_decoder(pictures), sizes_of(pictures))
+    assert_found(stretching("serving_jpeg", jpegs=files), stretching.by_our_decoder(pictures), sizes_of(pictures))
 
 
-def test_a_picture_with_an_exif_orientation_is_taken_as_it_is_stored(network: Saved) -> None:
+def test_a_picture_with_an_exif_orientation_is_taken_as_it_is_stored(stretching: Saved) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     pixels = cartoon(4, 160, 120)
     turned, upright = encoded(pixels, "JPEG", exif=exif), encoded(pixels, "JPEG")
     assert (Picture.from_bytes(turned).width, Picture.from_bytes(upright).width) == (120, 160)
-    outputs = network("serving_jpeg", jpegs=[turned, upright])
+    outputs = stretching("serving_jpeg", jpegs=[turned, upright])
     np.testing.assert_allclose(outputs["detection_boxes"][0], outputs["detection_boxes"][1], atol=1e-5)
     assert outputs["num_detections"][0] > 0
 
 
-def test_a_string_that_is_no_picture_is_named_by_its_place(network: Saved) -> None:
+def test_a_string_that_is_no_picture_is_named_by_its_place(stretching: Saved) -> None:
     whole = encode_jpeg(cartoon(1, 160, 120))
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"these places, .*, are no JPEG, PNG, GIF:\] \[1 2\]"):
-        network("serving_jpeg", jpegs=[whole, b"no picture", b"", whole])
+        stretching("serving_jpeg", jpegs=[whole, b"no picture", b"", whole])
     with pytest.raises(tf.errors.InvalidArgumentError, match="Invalid JPEG data"):
-        network("serving_jpeg", jpegs=[whole[: len(whole) // 2]])
+        stretching("serving_jpeg", jpegs=[whole[: len(whole) // 2]])
 
 
 def giant(kind: str) -> bytes:
@@ -192,38 +210,38 @@ def giant(kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF"])
-def test_a_picture_that_claims_to_be_a_giant_is_refused_before_it_is_decoded(network: Saved, kind: str) -> None:
+def test_a_picture_that_claims_to_be_a_giant_is_refused_before_it_is_decoded(stretching: Saved, kind: str) -> None:
     told = r"more than 50000000 pixels, width and height are\] \[20000 20000\]"
     with pytest.raises(tf.errors.InvalidArgumentError, match=told):
-        network("serving_jpeg", jpegs=[encode_jpeg(cartoon(1, 160, 120)), giant(kind)])
+        stretching("serving_jpeg", jpegs=[encode_jpeg(cartoon(1, 160, 120)), giant(kind)])
 
 
 @pytest.mark.parametrize("start", [b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
-def test_a_header_alone_is_refused(network: Saved, start: bytes) -> None:
+def test_a_header_alone_is_refused(stretching: Saved, start: bytes) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?i)jpeg|png|gif"):
-        network("serving_jpeg", jpegs=[start])
+        stretching("serving_jpeg", jpegs=[start])
 
 
-def test_a_batch_of_nothing_is_refused_by_name(network: Saved) -> None:
+def test_a_batch_of_nothing_is_refused_by_name(stretching: Saved) -> None:
     with pytest.raises(tf.errors.InvalidArgumentError, match="there is no picture in the batch"):
-        network("serving_default", pictures=np.zeros((0, 120, 160, 3), np.uint8))
+        stretching("serving_default", pictures=np.zeros((0, 120, 160, 3), np.uint8))
     with pytest.raises(tf.errors.InvalidArgumentError, match="there is no picture in the batch"):
-        network.model.signatures["serving_jpeg"](jpegs=tf.constant([], tf.string))
+        stretching.model.signatures["serving_jpeg"](jpegs=tf.constant([], tf.string))
 
 
-def test_a_picture_among_others_is_found_as_alone(network: Saved) -> None:
+def test_a_picture_among_others_is_found_as_alone(stretching: Saved) -> None:
     jpegs = [encode_jpeg(cartoon(seed, 100 + seed, 90)) for seed in range(5)]
-    together = network("serving_jpeg", jpegs=jpegs)
+    together = stretching("serving_jpeg", jpegs=jpegs)
     for row, jpeg in enumerate(jpegs):
-        alone = network("serving_jpeg", jpegs=[jpeg])
+        alone = stretching("serving_jpeg", jpegs=[jpeg])
         assert alone["num_detections"][0] == together["num_detections"][row]
         np.testing.assert_allclose(alone["detection_scores"][0], together["detection_scores"][row], atol=1e-5)
 
 
-def test_signatures_are_typed_for_clients_that_ask_for_them(network: Saved) -> None:
+def test_signatures_are_typed_for_clients_that_ask_for_them(stretching: Saved) -> None:
     inputs = {
         name: [(key, spec.dtype.name, spec.shape.as_list()) for key, spec in one.structured_input_signature[1].items()]
-        for name, one in network.model.signatures.items()
+        for name, one in stretching.model.signatures.items()
     }
     assert inputs == {
         "serving_default": [("pictures", "uint8", [None, None, None, 3])],
@@ -233,18 +251,18 @@ def test_signatures_are_typed_for_clients_that_ask_for_them(network: Saved) -> N
     kinds = {"detection_boxes": "float32", "detection_scores": "float32", "detection_classes": "int64",
              "detection_labels": "string", "num_detections": "int32"}  # fmt: skip
     for name in ("serving_default", "serving_jpeg"):
-        outputs = network.model.signatures[name].structured_outputs
+        outputs = stretching.model.signatures[name].structured_outputs
         assert {key: spec.dtype.name for key, spec in outputs.items()} == kinds
 
 
-def test_the_network_lies_in_the_files_once(network: Saved) -> None:
+def test_the_network_lies_in_the_files_once(stretching: Saved) -> None:
     from tensorflow.core.protobuf import saved_model_pb2
 
-    graph = saved_model_pb2.SavedModel.FromString((network.folder / "saved_model.pb").read_bytes()).meta_graphs[0]
+    graph = saved_model_pb2.SavedModel.FromString((stretching.folder / "saved_model.pb").read_bytes()).meta_graphs[0]
     functions = graph.graph_def.library.function
     assert sum(any(node.op == "Conv2D" for node in one.node_def) for one in functions) == 1
-    weights = sum(4 * np.prod(one.shape) for one in network.model.weights)
-    assert sum(path.stat().st_size for path in (network.folder / "variables").iterdir()) < 1.2 * weights + 50_000
+    weights = sum(4 * np.prod(one.shape) for one in stretching.model.weights)
+    assert sum(path.stat().st_size for path in (stretching.folder / "variables").iterdir()) < 1.2 * weights + 50_000
 
 
 class FromPixels:
@@ -346,10 +364,10 @@ def with_dependencies(file: Any) -> Iterator[Any]:
     yield file
 
 
-def test_the_warm_up_requests_are_read_as_tf_serving_reads_them_and_run(network: Saved) -> None:
+def test_the_warm_up_requests_are_read_as_tf_serving_reads_them_and_run(stretching: Saved) -> None:
     jpeg = encode_jpeg(cartoon(6, 1000, 700))  # lengths of several bytes
-    write_warmup(network.folder, jpeg)
-    path = network.folder / "assets.extra" / "tf_serving_warmup_requests"
+    write_warmup(stretching.folder, jpeg)
+    path = stretching.folder / "assets.extra" / "tf_serving_warmup_requests"
     make: Callable[[], Any] = prediction_log_class()
     asked = {}
     for record in tf.data.TFRecordDataset(str(path)):
@@ -363,18 +381,18 @@ def test_the_warm_up_requests_are_read_as_tf_serving_reads_them_and_run(network:
     assert list(asked) == ["serving_default", "serving_jpeg"]
     assert asked["serving_jpeg"][1].tolist() == [jpeg]
     np.testing.assert_array_equal(asked["serving_default"][1], [Picture.from_bytes(jpeg).rgb()])
-    expected = network.by_our_decoder([Picture.from_bytes(jpeg)])
+    expected = stretching.by_our_decoder([Picture.from_bytes(jpeg)])
     with tf.Graph().as_default(), tf.compat.v1.Session() as session:
         # As TF Serving does: a session, and tensors by the names that the signatures give.
-        signatures = tf.compat.v1.saved_model.load(session, ["serve"], str(network.folder)).signature_def
+        signatures = tf.compat.v1.saved_model.load(session, ["serve"], str(stretching.folder)).signature_def
         for signature, (name, tensor) in asked.items():
             outputs = {key: one.name for key, one in signatures[signature].outputs.items()}
             found = session.run(outputs, {signatures[signature].inputs[name].name: tensor})
             assert_found(found, expected, [(1000, 700)])
 
 
-def test_a_version_folder_has_what_tf_serving_looks_for_at_its_top(network: Saved) -> None:
-    write_warmup(network.folder, encode_jpeg(cartoon(6, 100, 70)))
-    names = {path.relative_to(network.folder).as_posix() for path in network.folder.rglob("*") if path.is_file()}
+def test_a_version_folder_has_what_tf_serving_looks_for_at_its_top(stretching: Saved) -> None:
+    write_warmup(stretching.folder, encode_jpeg(cartoon(6, 100, 70)))
+    names = {path.relative_to(stretching.folder).as_posix() for path in stretching.folder.rglob("*") if path.is_file()}
     assert names == {"saved_model.pb", "fingerprint.pb", "variables/variables.index",
                      "variables/variables.data-00000-of-00001", "assets.extra/tf_serving_warmup_requests"}  # fmt: skip
