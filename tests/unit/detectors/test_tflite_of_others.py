@@ -12,6 +12,7 @@ import needs
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 from typer.testing import CliRunner
 
 from vigie.cli import app
@@ -54,11 +55,14 @@ def photographs() -> list[Picture]:
     return [Picture.from_file(path) for path in sorted(folder.iterdir())[:4]]
 
 
-def rewritten(path: Path, *, order: Sequence[int] = (0, 1, 2, 3)) -> None:
-    """Give the outputs in another order, as other exporters do."""
+def rewritten(path: Path, *, order: Sequence[int] = (0, 1, 2, 3), **settings: bool | float) -> None:
+    """Give the outputs in another order, as other exporters do, or set the operation that decodes boxes otherwise."""
     model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
     graph = model.subgraphs[0]
     graph.outputs = [graph.outputs[place] for place in order]
+    operation = graph.operators[-1]
+    was = flexbuffers.GetRoot(bytearray(operation.customOptions)).AsMap.Value
+    operation.customOptions = list(flexbuffers.Dumps({**was, **settings}))
     builder = flatbuffers.Builder(0)
     builder.Finish(model.Pack(builder), b"TFL3")
     path.write_bytes(bytes(builder.Output()))
@@ -108,6 +112,18 @@ def test_outputs_in_another_order_are_told_by_what_they_are(
     names = [output.names[0] for output in Network(alone, 1).outputs]
     assert names == [f"TFLite_Detection_PostProcess{f':{place}' if place else ''}" for place in order]
     assert found(alone, photographs[:2]) == expected
+
+
+def test_an_operation_that_is_wrong_on_several_threads_runs_on_one(
+    alone: Path, photographs: list[Picture], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    shutil.copy(shared(UNTOLD).with_name("labelmap.txt"), alone.parent)
+    rewritten(alone, use_regular_nms=True, detections_per_class=100, nms_score_threshold=0.2)
+    one = [load_detector(alone, threads=threads, score_threshold=0.4).detect(photographs) for threads in (1, 4)]
+    assert one[0] == one[1]
+    assert all(one[0])
+    assert caplog.text.count("runs on 1 thread") == 1
 
 
 def test_a_file_that_has_no_labels_asks_for_them(alone: Path) -> None:
