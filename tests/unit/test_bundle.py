@@ -193,6 +193,12 @@ def test_a_manifest_of_another_kind_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_a_bundle_from_before_thresholds_were_chosen_is_read(bundle: Path) -> None:
+    edit(bundle, lambda manifest: manifest.pop("chosen_thresholds"))
+    manifest = open_bundle(bundle).manifest
+    assert (manifest.chosen_thresholds, manifest.thresholds) == ({}, {"dog": 0.7})
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"format": 1}'])
 def test_a_manifest_cut_short_is_refused(bundle: Path, text: str) -> None:
     (bundle / "manifest.json").write_text(text)
