@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import needs
 import pytest
 
 from vigie.errors import BadBundle, BadSetting
@@ -131,3 +132,11 @@ def test_the_two_spellings_of_coco_are_one_label_where_only_the_other_is_known()
     assert spelled_as("sofa", ["sofa", "couch"]) == "sofa"
     assert spelled_as("sofa", ["person"]) == "sofa"
     assert spelled_as("person", ["couch"]) == "person"
+
+
+def test_the_sidecar_in_the_documentation_is_one(model: Path) -> None:
+    text = (needs.ROOT / "docs" / "models.md").read_text()
+    beside(model, "detect.tflite.yaml", text.split("```yaml\n")[1].split("```")[0])
+    told = read_sidecar(model)
+    assert told.raw is not None
+    assert told.model_fields_set == set(Sidecar.model_fields) - {"order", "max_detections"}
