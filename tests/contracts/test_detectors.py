@@ -104,29 +104,35 @@ class Case:
         return Picture.from_bytes(encode_jpeg(self.pixels(number)))
 
 
+@pytest.fixture(scope="session")
+def made(request: pytest.FixtureRequest) -> Callable[[str, str], Make]:
+    """Of the name of a runtime and the way of resizing; each detector is built once."""
+
+    @functools.cache
+    def make(name: str, resize: str) -> Make:
+        return functools.cache({**OURS, **ROUNDED, **OTHERS}[name](request, resize))
+
+    return make
+
+
 @pytest.fixture(scope="session", params=CASES, ids=lambda given: " ".join(filter(None, given)))
-def case(request: pytest.FixtureRequest) -> Case:
+def case(request: pytest.FixtureRequest, made: Callable[[str, str], Make]) -> Case:
     name, resize = request.param
     if name in OTHERS:
-        return Case(OTHERS[name](request, resize), None, photograph)
+        return Case(made(name, resize), None, photograph)
     run: Run = request.getfixturevalue("untrained_run")
-    return Case({**OURS, **ROUNDED}[name](request, resize), run.experiment.classes, cartoon_pixels)
+    return Case(made(name, resize), run.experiment.classes, cartoon_pixels)
 
 
 @pytest.fixture(scope="session")
-def make(case: Case) -> Make:
-    return case.make
-
-
-@pytest.fixture(scope="session")
-def letterboxing(request: pytest.FixtureRequest) -> dict[str, Detector]:
+def letterboxing(made: Callable[[str, str], Make]) -> dict[str, Detector]:
     """One of each runtime; they find much."""
-    return {name: maker(request, "letterbox")(0.3) for name, maker in OURS.items()}
+    return {name: made(name, "letterbox")(0.3) for name in OURS}
 
 
 @pytest.fixture(scope="session")
-def detector(make: Make) -> Detector:
-    return make(None)
+def detector(case: Case) -> Detector:
+    return case.make(None)
 
 
 def cartoon_pixels(seed: int, width: int = 160, height: int = 120) -> Pixels:
@@ -189,6 +195,17 @@ def test_every_picture_gets_its_own_entry_in_order_and_a_batch_equals_singles(ca
     for entry, single in zip(entries, singles, strict=True):
         assert single
         assert_same(found(entry), single)
+
+
+def test_frames_of_several_cameras_and_sizes_go_through_together(case: Case, detector: Detector) -> None:
+    sizes = [(160, 120), (97, 203), (640, 360), (96, 64), (1280, 720)]
+    frames = [Image.fromarray(case.pixels(number)).resize(size) for number, size in enumerate(sizes)]
+    pictures = [Picture.from_pixels(np.asarray(frame)) for frame in frames]
+    entries = [found(entry) for entry in detector.detect(pictures)]
+    assert any(entries)
+    for entry, picture in zip(entries, pictures, strict=True):
+        assert_same(entry, found(detector.detect([picture])[0]))
+        assert all(one.box.right <= picture.width and one.box.bottom <= picture.height for one in entry)
 
 
 def test_the_same_picture_gives_the_same_detections_again(case: Case, detector: Detector) -> None:
