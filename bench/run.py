@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-MEASUREMENTS = ("detector.py", "bus.py", "data.py", "doctor.py", "training.py")
+MEASUREMENTS = ("detector.py", "runtimes.py", "bus.py", "data.py", "doctor.py", "training.py")
 
 
 def main() -> int:
