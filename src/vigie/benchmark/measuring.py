@@ -104,13 +104,17 @@ class _Lab:
     def steps(self) -> int:
         """About: how many candidates go on to the second part is not known before."""
         kinds = len({one.precision for one in self._candidates})
-        return (1 + _ROUNDS) * len(self._candidates) * len(self._threads) + (
-            (1 + _RATE_ROUNDS) * kinds * len(self._arrangements)
-        )
+        processes = sum(len(self._threads) if one.runtime in _ALONE else 1 for one in self._candidates)
+        timed = _ROUNDS * len(self._candidates) * len(self._threads)
+        together = sum(count * (1 + _RATE_ROUNDS) for count, _ in self._arrangements)
+        return processes + timed + kinds * together
 
     def timings(self) -> list[Timing]:
         for candidate in self._candidates:
             self._start(candidate)
+        # Heard when all are started: they load beside each other.
+        for side in dict.fromkeys(self._sides.values()):
+            self._heard(side)
         taken: dict[tuple[str, int], list[float]] = {}
         for number in range(_ROUNDS):
             for key, side in list(self._sides.items()) if number % 2 else list(self._sides.items())[::-1]:
@@ -147,11 +151,9 @@ class _Lab:
         """One process for all numbers of threads, or one each."""
         side: Side | None = None
         for threads in self._threads:
-            if candidate.name in self.failed:
-                return
             if side is None or candidate.runtime in _ALONE:
                 side = self._side(candidate)
-            self._asked(side, "load", threads=threads)
+            side.ask("load", threads=threads)
             self._sides[candidate.name, threads] = side
 
     def _crew(self, candidate: Candidate, processes: int, threads: int) -> list[Side]:

@@ -15,8 +15,8 @@ from typing import Any, Self
 from vigie.benchmark.candidates import Candidate
 from vigie.errors import VigieError
 
-START_S = 120.0
-"""Seconds until an answer: importing and loading may take long on a small machine."""
+ANSWER_S = 300.0
+"""Until an answer: where all load at once, it may take long on a small machine."""
 
 
 class CandidateFailed(VigieError):
@@ -63,7 +63,7 @@ class Side:
         self._write({"task": task, **values})
         self._unheard += 1
 
-    def hear(self, timeout_s: float = START_S) -> dict[str, Any]:
+    def hear(self, timeout_s: float = ANSWER_S) -> dict[str, Any]:
         """The answer to what was asked last.
 
         Raises:
