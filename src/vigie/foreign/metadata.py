@@ -3,6 +3,7 @@
 By the schema of github.com/tensorflow/tflite-support, `metadata_schema.fbs`.
 """
 
+import logging
 import struct
 import zipfile
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from flatbuffers.table import Table
 
 from vigie.foreign.labels import rows_in
 from vigie.resizing import Triple
+
+logger = logging.getLogger(__name__)
 
 _METADATA = b"TFLITE_METADATA"
 _POSTPROCESS_OP = b"TFLite_Detection_PostProcess"
@@ -50,8 +53,11 @@ def told_by(path: Path) -> Told:
     for number in range(model.MetadataLength()):
         entry = model.Metadata(number)
         if entry.Name() == _METADATA:
-            root = _root(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
-            return _told(root, packed, postprocess)
+            try:
+                root = _root(bytes(model.Buffers(entry.Buffer()).DataAsNumpy()))
+                return _told(root, packed, postprocess)
+            except (struct.error, IndexError, TypeError, ValueError) as error:
+                logger.warning("%s: its metadata is broken and left out: %s", path, error)
     return Told(labels=_labels((), packed), postprocess=postprocess)
 
 

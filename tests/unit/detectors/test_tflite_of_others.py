@@ -83,6 +83,15 @@ def test_metadata_tells_labels_normalisation_and_outputs() -> None:
     assert (told.postprocess.classes, told.postprocess.regular_nms) == (90, False)
 
 
+@pytest.mark.parametrize("place", [-4, 0, 8, 16, 40])
+def test_broken_metadata_is_left_out_or_harmless(tmp_path: Path, place: int, photographs: list[Picture]) -> None:
+    path = tmp_path / "detect.tflite"
+    whole = shared(TOLD).read_bytes()
+    start = whole.index(b"M001") + place
+    path.write_bytes(whole[:start] + b"\xf0\xff\xff\x7f" + whole[start + 4 :])
+    assert found(path, photographs[:1]) == found(shared(TOLD), photographs[:1])  # the labels are in the zip
+
+
 def test_a_file_without_metadata_tells_its_operation_alone() -> None:
     told = told_by(shared(UNTOLD))
     assert (told.labels, told.mean_rgb, told.outputs) == ((), None, ())
