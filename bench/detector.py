@@ -25,8 +25,8 @@ from vigie.drawing import PALETTE, draw_on
 from vigie.pictures import JPEG_QUALITY, Picture, encode_jpeg
 from vigie.settings import load_settings
 
-PICTURES = 40
-ROUNDS = 9
+PICTURES = 20
+ROUNDS = 25
 LARGEST_LOG_SIZE = 4.1
 
 
@@ -141,7 +141,7 @@ def decoding() -> None:
         decoder = Decoder(("a", "b", "c"), 320, 320, anchors, score_threshold=threshold)
         over = int((scores >= threshold).sum())
         sides[f"threshold {threshold}, {over} over it"] = decode(decoder, raw, scores)
-    seconds = alternated(sides, 20 * ROUNDS)  # type: ignore[arg-type]
+    seconds = alternated(sides, 8 * ROUNDS)  # type: ignore[arg-type]
     print(table(f"boxes and suppression: {len(anchors)} anchors, 3 classes", seconds, 1, "frames", next(iter(sides))))
 
 
