@@ -29,7 +29,7 @@ from vigie.detectors import load_detector
 from vigie.domain import Detection, LabelledBox
 from vigie.errors import BadRun, BadSetting
 from vigie.pictures import Picture
-from vigie.resizing import normalised, stretched
+from vigie.resizing import InputSize, normalised, resized, stretched
 from vigie.runs import Run
 
 pytest.importorskip("official", reason="tf-models-official is not installed: install vigie[train]")
@@ -333,6 +333,17 @@ def test_an_export_that_breaks_off_leaves_nothing(
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert list(out.iterdir()) == []
+
+
+def test_int8_takes_its_ranges_from_pictures_of_the_training_part_spread_over_it(untrained_run: Run) -> None:
+    from vigie.export.building import training_pixels
+
+    spec = untrained_run.experiment.model
+    size = InputSize(spec.input_width, spec.input_height)
+    in_training = [resized(one.picture.rgb(), size).tobytes() for one in read_part(untrained_run.records, "train")]
+    few = [one.tobytes() for one in training_pixels(untrained_run, size, 5)]
+    assert few == in_training[:: len(in_training) // 5][:5]
+    assert [one.tobytes() for one in training_pixels(untrained_run, size, 1000)] == in_training
 
 
 def test_a_training_that_is_not_whole_is_not_exported(untrained_run: Run, tmp_path: Path) -> None:
