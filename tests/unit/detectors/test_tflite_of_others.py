@@ -123,6 +123,18 @@ def test_outputs_in_another_order_are_told_by_what_they_are(
     assert found(alone, photographs[:2]) == expected
 
 
+@pytest.mark.parametrize(
+    ("order", "message"), [((0,), "are those of no detector"), ((0, 2), "classes and which scores cannot be told")]
+)
+def test_a_file_whose_outputs_are_not_a_detectors_is_refused_with_those_it_has(
+    alone: Path, order: tuple[int, ...], message: str
+) -> None:
+    shutil.copy(shared(UNTOLD).with_name("labelmap.txt"), alone.parent)
+    rewritten(alone, order=order)
+    with pytest.raises(BadBundle, match=rf"detect\.tflite: .*{message}.* TFLite_Detection_PostProcess 1x10x4"):
+        load_detector(alone)
+
+
 def test_an_operation_that_is_wrong_on_several_threads_runs_on_one(
     alone: Path, photographs: list[Picture], caplog: pytest.LogCaptureFixture
 ) -> None:
