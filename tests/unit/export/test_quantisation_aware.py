@@ -301,26 +301,25 @@ def test_an_interrupted_one_goes_on_to_the_same_end_and_a_stale_one_is_discarded
 
     validated = [line.split(" mAP")[0] for line in caplog.messages if line.startswith("simulated int8")]
     assert validated == [f"simulated int8: step={step}" for step in (0, 1, 2, 3, 4, 0, 1, 2, 3, 4)]
-    ours, theirs = (model(inputs(untrained_run), training=False) for model in (again, done))
-    for name, values in theirs.items():
-        np.testing.assert_allclose(ours[name], values, atol=1e-4)
-    latest = [weights(one / "ckpt-4") for one in (tmp_path / "whole", folder)]
-    assert len(latest[0]) > 100
-    for name, values in latest[0].items():
-        np.testing.assert_allclose(latest[1][name], values, atol=1e-4, err_msg=name)
-    moved = weights(tmp_path / "whole" / "ckpt-1")
-    assert any(np.abs(latest[0][name] - moved[name]).max() > 1e-6 for name in moved if "kernel" in name)
+    for name, values in done(inputs(untrained_run), training=False).items():
+        np.testing.assert_allclose(again(inputs(untrained_run), training=False)[name], values, atol=1e-3)
+    whole, resumed = (state(one / "ckpt-4") for one in (tmp_path / "whole", folder))
+    assert len(whole) > 300  # weights, statistics, ranges, what Adam knows
+    for name, values in whole.items():
+        np.testing.assert_allclose(resumed[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
+    earlier = state(tmp_path / "whole" / "ckpt-2")
+    learnt = [name for name, values in whole.items() if not np.array_equal(values, earlier[name])]
+    assert any("kernel/.ATTRIBUTES" in name for name in learnt)
+    assert any("ranges" in name for name in learnt)
+    assert not any("moving_mean" in name or "moving_variance" in name for name in learnt)
 
 
-def weights(checkpoint: Path) -> dict[str, npt.NDArray[np.float32]]:
+def state(checkpoint: Path) -> dict[str, npt.NDArray[np.float32]]:
     import tensorflow as tf
 
     reader = tf.train.load_checkpoint(str(checkpoint))
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if name.startswith("state/") and "OPTIMIZER_SLOT" not in name
-    }
+    kinds = reader.get_variable_to_dtype_map()
+    return {name: reader.get_tensor(name) for name, kind in kinds.items() if kind.is_floating}
 
 
 @pytest.fixture(scope="module")
