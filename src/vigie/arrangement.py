@@ -147,10 +147,14 @@ def arranged(settings: Settings, model: Path, *, runtime: str | None = None, thr
     if entry is None:
         usual = min(UNMEASURED_THREADS, usable_cores())
         return Arranged(model, wanted or usual, runtime=asked, options=knobs.options(asked))
-    logger.info("as benchmark chose: runtime=%s file=%s precision=%s", entry.runtime, entry.file, entry.precision)
+    chosen = wanted or entry.latency.threads
+    logger.info(
+        "as benchmark chose: runtime=%s file=%s precision=%s threads=%d",
+        entry.runtime, entry.file, entry.precision, chosen,
+    )  # fmt: skip
     return Arranged(
         model,
-        wanted or entry.latency.threads,
+        chosen,
         file=entry.file,
         runtime=entry.runtime,
         options={**knobs.options(entry.runtime), **entry.options},

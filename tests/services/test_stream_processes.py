@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import numpy as np
 import pytest
 from stream_parts import all_of, half
 
-from vigie.bundle import open_bundle
+from vigie.arrangement import Entry, Latency, Throughput, save
+from vigie.bundle import FP32, open_bundle
 from vigie.errors import BadBundle, BadSetting, Unavailable
 from vigie.pictures import Picture, encode_jpeg
 from vigie.settings import Settings, load_settings
@@ -160,6 +162,29 @@ def test_a_killed_worker_comes_back_and_no_frame_is_lost(settings: Settings, tin
     wait_until(lambda: run_status(settings).behind == 0)
     assert set(ids(settings, TOPICS.frames)) == set(ids(settings, TOPICS.detections))
     os.kill(pids(settings)["ingest"], signal.SIGCONT)
+
+
+def test_the_worker_of_a_stream_runs_what_a_benchmark_chose(
+    settings: Settings, tiny_bundle: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("{}\n")
+    saved = load_settings(config, root=ROOT)
+    assert saved.benchmark_file == tmp_path / "benchmark.yaml"
+    entry = Entry(
+        measured_at=datetime(2026, 5, 1, tzinfo=UTC),
+        file=FP32,
+        runtime="tflite",
+        precision="f32",
+        latency=Latency(threads=1, milliseconds=5),
+        throughput=(Throughput(processes=2, threads=1, frames_per_s=300),),
+    )
+    save(saved.benchmark_file, "tiny", entry)
+    up(saved, tiny_bundle, f"{CAMERA},frames=3", config=config)
+    assert states(settings).keys() == {"worker", "web", "ingest"}  # one camera: a second worker had nothing to do
+    wait_until(lambda: len(ids(settings, TOPICS.detections)) == 3)
+    told = (stream_folder(settings) / "worker.log").read_text()
+    assert "as benchmark chose: runtime=tflite file=model_fp32.tflite precision=f32 threads=1" in told
 
 
 @pytest.mark.chaos
