@@ -1,9 +1,9 @@
 """From measurements to a decision; nothing here measures."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
+from typing import Literal, TypeVar
 
 from vigie.benchmark.candidates import Candidate, Precision
 
@@ -12,7 +12,12 @@ Purpose = Literal["throughput", "latency"]
 NEAR = 1.15
 """A candidate that is estimated to be slower than the best of its class by more than this is not measured further."""
 
+ALIKE = 1.03
+"""Two runs of the same differ by as much: of those that are slower by no more than this the preferred one is taken."""
+
 _MOST_FINALISTS = 2
+
+Chosen = TypeVar("Chosen")
 
 
 @dataclass(frozen=True)
@@ -67,34 +72,55 @@ def _doubled(cores: int) -> list[int]:
     return sorted({1 << power for power in range((cores - 1).bit_length())} | {cores})
 
 
-def finalists(timings: Iterable[Timing], purpose: Purpose, cores: int) -> list[Candidate]:
-    """Those that may be the fastest of their class, judged by one process alone; the most promising first."""
-    best: dict[Precision, list[tuple[float, Candidate]]] = {}
-    by_candidate: dict[str, list[Timing]] = {}
-    for timing in timings:
-        if timing.candidate.deployable:
-            by_candidate.setdefault(timing.candidate.name, []).append(timing)
-    for own in by_candidate.values():
-        best.setdefault(own[0].candidate.precision, []).append((_promise_ms(own, purpose, cores), own[0].candidate))
+def finalists(timings: Sequence[Timing], purpose: Purpose, cores: int) -> list[Candidate]:
+    """Those that may be the fastest of their class, judged by one process alone; the most promising first.
+
+    `timings` come in the order of preference. Of one runtime there is one file: others of its are alike or slower.
+    """
     chosen: list[Candidate] = []
-    for promising in best.values():
-        promising.sort(key=lambda one: one[0])
-        near = [candidate for promise, candidate in promising if promise <= NEAR * promising[0][0]]
-        # By latency the measurement is done already.
-        chosen += near[: _MOST_FINALISTS if purpose == "throughput" else 1]
+    for precision in dict.fromkeys(one.candidate.precision for one in timings):
+        promises: dict[str, list[tuple[float, Candidate]]] = {}
+        for candidate in _deployable(timings, precision):
+            own = [one for one in timings if one.candidate == candidate]
+            promises.setdefault(candidate.runtime, []).append((_promise_ms(own, purpose, cores), candidate))
+        if not promises:
+            continue
+        of_runtimes = [_first_alike(files) for files in promises.values()]
+        if purpose == "latency":  # which is measured already
+            chosen.append(_first_alike(of_runtimes)[1])
+            continue
+        promising = sorted(of_runtimes, key=lambda one: one[0])[:_MOST_FINALISTS]
+        chosen += [candidate for promise, candidate in promising if promise <= NEAR * promising[0][0]]
     return chosen
 
 
 def winners(timings: Sequence[Timing], rates: Sequence[Rate], purpose: Purpose) -> dict[Precision, Winner]:
-    """The fastest of each class, of those whose rates were measured."""
+    """The fastest of each class, of those whose rates were measured. `timings` come in the order of preference."""
     found: dict[Precision, Winner] = {}
-    for name in dict.fromkeys(rate.candidate.name for rate in rates):
-        own_rates = sorted((one for one in rates if one.candidate.name == name), key=lambda one: -one.frames_per_s)
-        quickest = min((one for one in timings if one.candidate.name == name), key=lambda one: one.median_ms)
-        one = Winner(own_rates[0].candidate, quickest, tuple(own_rates))
-        before = found.get(one.candidate.precision)
-        if before is None or _value(one, purpose) > _value(before, purpose):
-            found[one.candidate.precision] = one
+    for precision in dict.fromkeys(one.candidate.precision for one in timings):
+        able: list[tuple[float, Winner]] = []
+        for candidate in _deployable(timings, precision):
+            own = sorted((one for one in rates if one.candidate == candidate), key=lambda one: -one.frames_per_s)
+            if own:
+                quickest = min((one for one in timings if one.candidate == candidate), key=lambda one: one.median_ms)
+                cost = 1 / own[0].frames_per_s if purpose == "throughput" else quickest.median_ms
+                able.append((cost, Winner(candidate, quickest, tuple(own))))
+        if able:
+            found[precision] = _first_alike(able)[1]
+    return found
+
+
+def _first_alike(costs: Sequence[tuple[float, Chosen]]) -> tuple[float, Chosen]:
+    least = min(cost for cost, _ in costs)
+    return next(one for one in costs if one[0] <= ALIKE * least)
+
+
+def _deployable(timings: Sequence[Timing], precision: Precision) -> list[Candidate]:
+    found: list[Candidate] = []
+    for one in timings:
+        candidate = one.candidate
+        if candidate.precision == precision and candidate.deployable and candidate not in found:
+            found.append(candidate)
     return found
 
 
@@ -103,7 +129,3 @@ def _promise_ms(timings: Sequence[Timing], purpose: Purpose, cores: int) -> floa
     if purpose == "latency":
         return min(one.median_ms for one in timings)
     return min(one.median_ms / max(1, cores // one.threads) for one in timings)
-
-
-def _value(winner: Winner, purpose: Purpose) -> float:
-    return winner.rates[0].frames_per_s if purpose == "throughput" else -winner.latency.median_ms

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from vigie.arrangement import arranged, read_saved, usable_cores
 from vigie.benchmark.candidates import Candidate, candidates_of
-from vigie.benchmark.choosing import arrangements, thread_counts
+from vigie.benchmark.choosing import ALIKE, arrangements, thread_counts
 from vigie.benchmark.cli import benchmark_command
 from vigie.benchmark.measuring import benchmark
 from vigie.benchmark.side import CandidateFailed, Side
@@ -104,12 +104,15 @@ def test_each_runtime_is_measured_and_the_fastest_of_the_default_files_precision
     assert "openvino bf16" in " ".join(told["not_measured"]) or any(one[1] == "bf16" for one in timed)
 
     chosen = told["chosen"]
-    most = max((one for one in told["rates"] if one["precision"] == "f32"), key=lambda one: float(one["frames_per_s"]))
-    assert (chosen["runtime"], chosen["file"], chosen["precision"]) == (most["runtime"], ONNX, "f32")
+    rates = [one for one in told["rates"] if one["precision"] == "f32"]
+    own = [one for one in rates if one["runtime"] == chosen["runtime"]]
+    assert (chosen["file"], chosen["precision"]) == (ONNX, "f32")
+    fastest = max(one["frames_per_s"] for one in own)
+    assert ALIKE * fastest >= max(one["frames_per_s"] for one in rates)
+    assert chosen["throughput"][0]["frames_per_s"] == round(fastest, 2)
     assert {(one["processes"], one["threads"]) for one in chosen["throughput"]} == set(arrangements(usable_cores()))
-    assert chosen["throughput"][0]["frames_per_s"] == round(most["frames_per_s"], 2)
     quickest = min(
-        (one for one in told["timings"] if (one["runtime"], one["options"]) == (most["runtime"], most["options"])),
+        (one for one in told["timings"] if (one["runtime"], one["precision"]) == (chosen["runtime"], "f32")),
         key=lambda one: float(one["median_ms"]),
     )
     assert chosen["latency"]["threads"] == quickest["threads"]
@@ -132,7 +135,9 @@ def test_the_table_tells_what_was_measured_chosen_and_left_out(
     text = said(models, "--seconds", SHORT, "--picture", picture, "--for", "latency")
     assert "handmade, 96x64 on " in text
     assert "1 pictures of 320x240" in text
-    assert [line.split()[:3] for line in text.splitlines() if line.startswith("*")] == [["*", ONNX, "onnxruntime"]] * 2
+    assert [line.split()[:3] for line in text.splitlines() if line.startswith("*  ")] == [
+        ["*", ONNX, "onnxruntime"]
+    ] * 2
     assert f"{ONNX}: openvino f32: the detector 'openvino' needs the package 'openvino'" in text
     assert "pip install openvino" in text
     assert f"chosen: {ONNX}: onnxruntime: the fastest in f32" in text
