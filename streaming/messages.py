@@ -84,7 +84,7 @@ class DetectionsWire(BaseModel):
     captured_at: str = Field(description="RFC 3339 with a zone", json_schema_extra={"format": "date-time"})
     width: int = Field(ge=0, description="pixels")
     height: int = Field(ge=0, description="pixels")
-    model: str = Field(description="the bundle that looked at the frame")
+    model: str = Field(description="the bundle or the model file that looked at the frame")
     detections: list[DetectionWire]
     times_ms: dict[str, FiniteFloat] = Field(description="milliseconds spent in each stage so far")
     file: str | None = Field(default=None, description="the file that the frame was read from, where it was one")

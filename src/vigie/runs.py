@@ -8,6 +8,7 @@ runs/<name>/
     voc/                 the synthetic set, where the experiment draws its own
     data/                records, label map, CSVs, manifest (vigie.data)
     checkpoints/         weights, TensorBoard's scalars and pictures (vigie.training)
+    quantisation/        where the int8 file lost too much: what its training with rounding left (vigie.export)
     reports/             metrics, curves, galleries
     notebooks/           the executed notebooks, their HTML, and what each was executed on
 """

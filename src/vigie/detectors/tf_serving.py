@@ -199,11 +199,12 @@ class _Found:
 
 def _encoded(picture: Picture) -> bytes | BadPicture:
     """The JPEG as it came; what has only pixels, or lies on its side, as PNG, which loses nothing."""
+    as_it_came = picture.format == "jpeg" and not (picture.turned or picture.cmyk)
     try:
-        rgb: Pixels = picture.rgb()  # the caller draws on them anyway; and no server need be asked for a broken one
+        rgb: Pixels = picture.rgb_for(1, 1) if as_it_came else picture.rgb()  # no server need see a broken one
         if not rgb.size:
             return BadPicture(f"the picture has no pixels: it is {picture.width} px wide and {picture.height} px high")
-        if picture.format == "jpeg" and not (picture.turned or picture.cmyk):
+        if as_it_came:
             return picture.jpeg()
     except BadPicture as error:
         return error
