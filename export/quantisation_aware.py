@@ -16,7 +16,7 @@ from vigie.training.train import Trained
 from vigie.whole import write_whole
 
 if TYPE_CHECKING:  # it imports TensorFlow, which has to be quietened first
-    from vigie.export.raw_model import RawModel
+    from vigie.export.files.raw_model import RawModel
 
 logger = logging.getLogger(__name__)
 
@@ -60,10 +60,10 @@ def _discard_stale(folder: Path, key: str) -> None:
     key_file = folder / _KEY_FILE
     if key_file.is_file() and key_file.read_text(encoding="utf-8") == key:
         return
-    if folder.exists():
+    if folder.exists() and any(folder.iterdir()):
         logger.info("quantisation-aware training of other weights discarded: folder=%s", folder)
         # First, so that what is left after an interruption here counts as stale too.
         key_file.unlink(missing_ok=True)
         shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     write_whole(key_file, key)
