@@ -17,7 +17,7 @@ from vigie.runs import Run
 from vigie.training.train import Trained
 
 if TYPE_CHECKING:  # it imports TensorFlow, which has to be quietened first
-    from vigie.export.raw_model import RawModel
+    from vigie.export.files.raw_model import RawModel
 
 TRIAL_FOLDER = "trial"
 TRIAL_PICTURES = 12
@@ -50,8 +50,8 @@ def build_files(run: Run, trained: Trained, folder: Path, *, progress: bool = Tr
 
 def write_int8_of(run: Run, model: "RawModel", path: Path) -> None:
     """An int8 file of a model; its ranges are those of pictures of the training part."""
-    from vigie.export.metadata import add_metadata  # noqa: PLC0415
-    from vigie.export.tflite import CALIBRATION_PICTURES, write_int8  # noqa: PLC0415
+    from vigie.export.files.metadata import add_metadata  # noqa: PLC0415
+    from vigie.export.files.tflite import CALIBRATION_PICTURES, write_int8  # noqa: PLC0415
 
     spec = input_spec(run)
     size = InputSize(spec.width, spec.height, spec.resize)
@@ -89,8 +89,8 @@ def files_of(bundle: Bundle, file: str) -> list[str]:
 
 def _writers(run: Run, model: "RawModel", folder: Path, decoding: Decoder) -> dict[str, Callable[[], None]]:
     # Here, for TensorFlow is quiet only when it is told so before its import.
-    from vigie.export import onnx, saved_model, tflite  # noqa: PLC0415
-    from vigie.export.metadata import add_metadata  # noqa: PLC0415
+    from vigie.export.files import onnx, saved_model, tflite  # noqa: PLC0415
+    from vigie.export.files.metadata import add_metadata  # noqa: PLC0415
 
     spec = input_spec(run)
 

@@ -11,14 +11,14 @@ from vigie.data.prepare import load_manifest, read_part
 from vigie.detectors import runnable
 from vigie.errors import BadBundle
 from vigie.export.building import files_of, write_int8_of
-from vigie.export.card import write_card
-from vigie.export.gate import Gate, Refusal, read_gate
-from vigie.export.gating import Judged, evaluated_detector, judge_files
-from vigie.export.judging import measure
+from vigie.export.card.card import write_card
+from vigie.export.gate.gating import Judged, evaluated_detector, judge_files
+from vigie.export.gate.judging import measure
+from vigie.export.gate.results import Gate, Refusal, read_gate
+from vigie.export.gate.side_by_side import evaluate_side_by_side
+from vigie.export.gate.thresholds import NOT_REACHED, choose_thresholds, thresholds_of
 from vigie.export.publishing import seal, write_bundle
-from vigie.export.side_by_side import evaluate_side_by_side
 from vigie.export.staged import Staged, facts_of, staged_files
-from vigie.export.thresholds import NOT_REACHED, choose_thresholds, thresholds_of
 from vigie.ports import Detector
 from vigie.runs import Run
 from vigie.training.checkpoint_detector import checkpoint_detector

@@ -11,7 +11,7 @@ from vigie.bundle import INT8, Bundle, ModelFacts, open_bundle
 from vigie.data.quiet import quiet_tensorflow
 from vigie.errors import BadBundle, BadSetting
 from vigie.export.building import build_files
-from vigie.export.gate import Asked, read_gate
+from vigie.export.gate.results import Asked, read_gate
 from vigie.export.publishing import new_staging, seal
 from vigie.runs import Run
 from vigie.training.train import Trained, load_trained

@@ -7,7 +7,7 @@ import pandas as pd
 from vigie.bundle import Bundle, ThresholdFacts
 from vigie.detectors import runnable
 from vigie.export.building import files_of
-from vigie.export.gate import FileResult, Gate
+from vigie.export.gate.results import FileResult, Gate
 
 
 def gate_table(gate: Gate) -> pd.DataFrame:

@@ -12,9 +12,9 @@ from vigie.anchors import AnchorSpec, anchors_yxyx_px
 from vigie.bundle import FP32, InputSpec, ModelFacts
 from vigie.cartoons import LABELS, MovingScene
 from vigie.decoding import Decoder
+from vigie.export.files.saved_model import write_saved_model
+from vigie.export.files.tflite import write_fp32
 from vigie.export.publishing import new_staging, write_bundle
-from vigie.export.saved_model import write_saved_model
-from vigie.export.tflite import write_fp32
 from vigie.resizing import normalised, stretched
 
 ANCHORS = AnchorSpec(min_level=3, max_level=5)

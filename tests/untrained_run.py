@@ -91,8 +91,8 @@ def letterboxed_bundle(letterboxed_run: Run, exported_bundle: Bundle) -> Bundle:
     """What `export` makes of it, without the gate: its files are the same but for those that place pictures inside."""
     from vigie.bundle import ModelFacts
     from vigie.export.building import input_spec
+    from vigie.export.files.saved_model import write_saved_model
     from vigie.export.publishing import new_staging, write_bundle
-    from vigie.export.saved_model import write_saved_model
     from vigie.training.config import decoder
     from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD
     from vigie.training.model import raw_model

@@ -13,7 +13,7 @@ Join: TypeAlias = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any
 
 
 class RoundedModel:
-    """A `vigie.export.raw_model.RawModel` that computes as the int8 file does.
+    """A `vigie.export.files.raw_model.RawModel` that computes as the int8 file does.
 
     The network's kernels are rounded here and now, and the `ranges` [places, 2] are fixed: the converter finds both as
     they were learnt, and has nothing to calibrate.

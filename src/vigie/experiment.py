@@ -211,7 +211,8 @@ class Augmentation(_Section):
     jpeg_min_quality: int = Field(default=40, ge=5, le=95)
     mosaic: Chance = Field(default=0.0, description="four pictures in one")
     paste: Chance = Field(
-        default=0.0, description="an object of another picture put onto it, of a class that is rare by balance.threshold"
+        default=0.0,
+        description="an object of another picture put onto it, of a class rare by balance.threshold",
     )
 
 

@@ -37,10 +37,10 @@ pytest.importorskip("official", reason="tf-models-official is not installed: ins
 
 from vigie.export import staged as staging
 from vigie.export.export import Exported, Gated, evaluate_files, export, pass_gate, publish
-from vigie.export.gate import read_gate
+from vigie.export.gate.results import read_gate
+from vigie.export.gate.tolerances import TOLERANCES
 from vigie.export.staged import Staged, staged_files
 from vigie.export.tables import files_table, gate_table, refusals_table, thresholds_table
-from vigie.export.tolerances import TOLERANCES
 
 Raw = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 

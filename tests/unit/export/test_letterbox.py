@@ -23,9 +23,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import tensorflow as tf
     import tf_keras
 
+    from vigie.export.files.saved_model import write_saved_model
+    from vigie.export.files.tflite import write_fp32
     from vigie.export.publishing import new_staging, write_bundle
-    from vigie.export.saved_model import write_saved_model
-    from vigie.export.tflite import write_fp32
 
     pixels = tf_keras.Input((INPUT.height, INPUT.width, 3))
     brightness = tf_keras.layers.AveragePooling2D(8)(tf.reduce_mean(pixels, axis=3, keepdims=True))

@@ -187,9 +187,9 @@ def noise(number: int) -> npt.NDArray[np.uint8]:
 
 
 def test_the_int8_file_computes_what_was_simulated_in_the_ranges_that_were_learnt(tmp_path: Path) -> None:
+    from vigie.export.files.tflite import write_int8
     from vigie.export.quantisation.ranges import RangedNetwork
     from vigie.export.quantisation.rounded_model import RoundedModel
-    from vigie.export.tflite import write_int8
 
     network, simulated = shallow()
     batch = normalised(noise(32), SHALLOW_SPEC.mean_rgb, SHALLOW_SPEC.std_rgb)
@@ -339,7 +339,7 @@ def uneven_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Trained]:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_it_wins_back_what_rounding_after_the_training_lost(uneven_run: tuple[Run, Trained], tmp_path: Path) -> None:
-    from vigie.export.tflite import write_int8
+    from vigie.export.files.tflite import write_int8
     from vigie.training.checkpoint_detector import checkpoint_detector
     from vigie.training.model import raw_model
 

@@ -1,9 +1,9 @@
 """The parts of a model card that tell what lies in the bundle, and how to run it."""
 
 from vigie.bundle import FP16, FP32, INT8, ONNX, POSTPROCESS, SAVED_MODEL, InputSpec, ModelFacts
-from vigie.export.card_facts import CardFacts
-from vigie.export.gate import FileResult
-from vigie.export.markdown import number, table, text, triple
+from vigie.export.card.facts import CardFacts
+from vigie.export.card.markdown import number, table, text, triple
+from vigie.export.gate.results import FileResult
 from vigie.resizing import GREY
 
 _FILES = {

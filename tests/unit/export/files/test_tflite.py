@@ -74,7 +74,7 @@ def dequantised(values: npt.NDArray[Any], tensor: Mapping[str, Any]) -> npt.NDAr
 
 @pytest.fixture(scope="module")
 def made(untrained_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Made:
-    from vigie.export.tflite import write_fp16, write_fp32, write_int8, write_postprocess
+    from vigie.export.files.tflite import write_fp16, write_fp32, write_int8, write_postprocess
     from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, raw_model
 
     asked = untrained_run.experiment.model
@@ -177,7 +177,7 @@ def test_int8_is_near_the_model_on_pictures_it_never_saw(made: Made) -> None:
 
 def test_int8_cuts_off_what_its_pictures_did_not_show(tmp_path: Path) -> None:
     """Calibrated on black pictures alone, it takes every picture for one of them."""
-    from vigie.export.tflite import write_int8
+    from vigie.export.files.tflite import write_int8
 
     shades = [np.full((SPEC.height, SPEC.width, 3), shade, np.uint8) for shade in (0, 128, 255)]
     write_int8(OneConvolution(), tmp_path / "all", SPEC, shades)
@@ -194,7 +194,7 @@ def highest(path: Path) -> float:
 
 
 def test_int8_needs_pictures(tmp_path: Path) -> None:
-    from vigie.export.tflite import write_int8
+    from vigie.export.files.tflite import write_int8
 
     with pytest.raises(ValueError, match="needs pictures"):
         write_int8(OneConvolution(), tmp_path / "none", SPEC, [])
@@ -202,7 +202,7 @@ def test_int8_needs_pictures(tmp_path: Path) -> None:
 
 
 def test_calibrating_shows_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from vigie.export.tflite import write_int8
+    from vigie.export.files.tflite import write_int8
 
     noise = np.random.default_rng(1).integers(0, 256, (20, SPEC.height, SPEC.width, 3), np.uint8)
     write_int8(OneConvolution(), tmp_path / "shown", SPEC, list(noise), progress=True)
@@ -280,7 +280,7 @@ def test_two_threads_find_what_one_finds(made: Made) -> None:
 
 
 def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
-    from vigie.export.tflite import outputs_of
+    from vigie.export.files.tflite import outputs_of
 
     (tmp_path / "broken.tflite").write_bytes(b"nothing")
     with pytest.raises(BadBundle, match=r"broken\.tflite: cannot be loaded"):
@@ -289,7 +289,7 @@ def test_a_file_that_is_no_model_is_named(tmp_path: Path) -> None:
 
 NOISY = """
 import os, sys
-from vigie.export.native_noise import native_noise_held
+from vigie.export.files.native_noise import native_noise_held
 with native_noise_held():
     os.write(2, b"native ")
     print("of Python", file=sys.stderr)
@@ -318,7 +318,7 @@ def test_native_noise_is_shown_where_it_explains_a_failure() -> None:
 
 
 def test_a_model_frozen_for_several_files_gives_the_same_files(tmp_path: Path) -> None:
-    from vigie.export.tflite import frozen, write_fp16, write_fp32
+    from vigie.export.files.tflite import frozen, write_fp16, write_fp32
 
     once = frozen(OneConvolution(), SPEC)
     assert frozen(once, SPEC) is once
@@ -329,7 +329,7 @@ def test_a_model_frozen_for_several_files_gives_the_same_files(tmp_path: Path) -
 
 
 def test_converting_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    from vigie.export.tflite import write_fp32
+    from vigie.export.files.tflite import write_fp32
 
     write_fp32(OneConvolution(), tmp_path / "file", SPEC)
     assert capfd.readouterr().err == ""

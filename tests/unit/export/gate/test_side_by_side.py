@@ -10,7 +10,7 @@ from vigie.anchors import AnchorSpec, anchors_yxyx_px
 from vigie.decoding import Decoder
 from vigie.domain import Detection
 from vigie.errors import BadBundle
-from vigie.export.side_by_side import evaluate_side_by_side
+from vigie.export.gate.side_by_side import evaluate_side_by_side
 from vigie.pictures import Picture
 from vigie.raw_heads import RawHeadsDetector
 from vigie.resizing import InputSize

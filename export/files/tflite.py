@@ -18,9 +18,9 @@ from vigie.anchors import Boxes
 from vigie.bundle import InputSpec
 from vigie.decoding import Decoder
 from vigie.errors import BadBundle
-from vigie.export.flatbuffer_tables import with_outputs
-from vigie.export.native_noise import native_noise_held
-from vigie.export.raw_model import INPUT, OUTPUTS, RawModel, named
+from vigie.export.files.flatbuffer_tables import with_outputs
+from vigie.export.files.native_noise import native_noise_held
+from vigie.export.files.raw_model import INPUT, OUTPUTS, RawModel, named
 from vigie.pictures import Pixels
 from vigie.progress import progress as progress_bar
 from vigie.resizing import normalised

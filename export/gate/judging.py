@@ -2,9 +2,9 @@
 
 from dataclasses import asdict, dataclass
 
-from vigie.export.differences import Differences
-from vigie.export.gate import ClassResult, Measured, Spread
-from vigie.export.tolerances import FEWEST_BOXES, Tolerance
+from vigie.export.gate.differences import Differences
+from vigie.export.gate.results import ClassResult, Measured, Spread
+from vigie.export.gate.tolerances import FEWEST_BOXES, Tolerance
 from vigie.training.evaluation import Evaluation
 from vigie.training.metrics.bootstrap import Bootstrap, paired_difference
 

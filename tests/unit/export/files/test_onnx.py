@@ -21,8 +21,8 @@ import onnx
 import onnxruntime
 import tensorflow as tf
 
-from vigie.export.onnx import write_onnx
-from vigie.export.raw_model import RawModel
+from vigie.export.files.onnx import write_onnx
+from vigie.export.files.raw_model import RawModel
 
 Raw = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
 SPEC = InputSpec(width=96, height=64, mean_rgb=(0, 0, 0), std_rgb=(1, 1, 1))

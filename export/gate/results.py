@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vigie.adapters import explain
 from vigie.bundle import FP16, FP32, GATE_FILE, INT8, ONNX, POSTPROCESS, SAVED_MODEL, Bundle
 from vigie.errors import BadBundle
-from vigie.export.tolerances import Tolerance
+from vigie.export.gate.tolerances import Tolerance
 
 _PREFERRED = (INT8, FP32, FP16, ONNX, SAVED_MODEL, POSTPROCESS)
 

@@ -58,7 +58,7 @@ def _prepared(detector: Detector) -> Callable[[], object]:
 
 
 def _in_a_process_of_its_own(folder: Path, file: str, runtime: str, threads: int) -> float:
-    command = [sys.executable, "-m", "vigie.export.timing", str(folder), file, runtime, str(threads)]
+    command = [sys.executable, "-m", "vigie.export.gate.timing", str(folder), file, runtime, str(threads)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=_ALONE_S, check=True)  # noqa: S603 - ours
     return float(done.stdout.splitlines()[-1])
 

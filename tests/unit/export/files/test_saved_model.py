@@ -31,7 +31,7 @@ import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from tensorflow.core.framework import tensor_pb2
 
-from vigie.export.saved_model import write_saved_model, write_warmup
+from vigie.export.files.saved_model import write_saved_model, write_warmup
 
 Outputs = Mapping[str, npt.NDArray[Any]]
 NOTHING = (0, 0.0, b"", [0.0, 0.0, 0.0, 0.0])

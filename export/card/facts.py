@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from vigie.bundle import ModelFacts
 from vigie.data.manifest import Manifest
-from vigie.export.gate import Gate
+from vigie.export.gate.results import Gate
 from vigie.training.evaluation import Evaluation
 
 

@@ -9,11 +9,11 @@ from vigie.data.parts import Sample
 from vigie.detectors import load_detector, runnable
 from vigie.errors import BadBundle
 from vigie.export.building import files_of
-from vigie.export.gate import FileResult
-from vigie.export.judging import Ran, judge
-from vigie.export.side_by_side import Outcome, evaluate_side_by_side
-from vigie.export.timing import milliseconds
-from vigie.export.tolerances import TOLERANCES
+from vigie.export.gate.judging import Ran, judge
+from vigie.export.gate.results import FileResult
+from vigie.export.gate.side_by_side import Outcome, evaluate_side_by_side
+from vigie.export.gate.timing import milliseconds
+from vigie.export.gate.tolerances import TOLERANCES
 from vigie.ports import Detector
 from vigie.progress import progress as progress_bar
 from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation
@@ -98,7 +98,7 @@ def _loaded(bundle: Bundle, files: Mapping[str, str]) -> tuple[dict[str, Detecto
 
 
 def _in_graph(bundle: Bundle) -> Detector:
-    from vigie.export.in_graph import InGraphDetector  # noqa: PLC0415 - TensorFlow is told to be quiet by now
+    from vigie.export.files.in_graph import InGraphDetector  # noqa: PLC0415 - TensorFlow is told to be quiet by now
 
     return InGraphDetector(bundle)
 

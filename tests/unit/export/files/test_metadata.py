@@ -18,7 +18,7 @@ from one_convolution import LABELS, SPEC, OneConvolution, decoder
 @pytest.fixture(scope="module", params=["raw heads", "boxes"])
 def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file without metadata."""
-    from vigie.export.tflite import write_fp32, write_postprocess
+    from vigie.export.files.tflite import write_fp32, write_postprocess
 
     path = tmp_path_factory.mktemp("metadata") / "model.tflite"
     if request.param == "raw heads":
@@ -30,7 +30,7 @@ def plain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def told(plain: Path, tmp_path: Path) -> Path:
-    from vigie.export.metadata import add_metadata
+    from vigie.export.files.metadata import add_metadata
 
     path = tmp_path / "model.tflite"
     path.write_bytes(plain.read_bytes())
@@ -71,7 +71,7 @@ def test_the_model_stays_as_it_is_and_aligned(plain: Path, told: Path) -> None:
 
 
 def test_the_same_model_gives_the_same_bytes_at_any_time(plain: Path, told: Path, tmp_path: Path) -> None:
-    from vigie.export.metadata import add_metadata
+    from vigie.export.files.metadata import add_metadata
 
     again = tmp_path / "again.tflite"
     again.write_bytes(plain.read_bytes())
@@ -94,7 +94,7 @@ def entries(path: Path) -> dict[bytes, bytes]:
 
 
 def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
-    from vigie.export.metadata import add_metadata
+    from vigie.export.files.metadata import add_metadata
 
     (tmp_path / "text.tflite").write_text("this is a text")
     with pytest.raises(BadBundle, match=r"text\.tflite"):
@@ -102,7 +102,7 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_outputs_are_put_in_order_only_among_themselves(plain: Path) -> None:
-    from vigie.export.flatbuffer_tables import with_outputs
+    from vigie.export.files.flatbuffer_tables import with_outputs
 
     tensors = [int(output["index"]) for output in Interpreter(model_path=str(plain)).get_output_details()]
     turned = with_outputs(plain.read_bytes(), tensors[::-1])

@@ -7,7 +7,7 @@ import pytest
 from faked_evaluations import LABELS, cat, evaluated, found, sample
 
 from vigie.domain import Detection
-from vigie.export.thresholds import choose_thresholds, thresholds_of
+from vigie.export.gate.thresholds import choose_thresholds, thresholds_of
 from vigie.training.evaluation import Evaluation
 
 

@@ -9,8 +9,8 @@ import tf2onnx
 
 from vigie.bundle import InputSpec
 from vigie.errors import BadBundle
-from vigie.export.native_noise import native_noise_held
-from vigie.export.raw_model import INPUT, RawModel, named
+from vigie.export.files.native_noise import native_noise_held
+from vigie.export.files.raw_model import INPUT, RawModel, named
 
 OPSET = 17
 """Of the ONNX operators. Older than the newest that the converter knows, so that runtimes of some years ago run it."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from vigie.bundle import ModelFacts
-from vigie.export.card_facts import CardFacts
-from vigie.export.card_pictures import CURVES_FILE, METRICS_FILE, THRESHOLDS_FILE, Mistake
-from vigie.export.markdown import number, table, text
-from vigie.export.tolerances import FEWEST_BOXES
+from vigie.export.card.facts import CardFacts
+from vigie.export.card.markdown import number, table, text
+from vigie.export.card.pictures import CURVES_FILE, METRICS_FILE, THRESHOLDS_FILE, Mistake
+from vigie.export.gate.tolerances import FEWEST_BOXES
 from vigie.training.evaluation import Evaluation
 from vigie.training.metrics.bootstrap import Interval
 from vigie.training.metrics.slices import SliceNumbers

@@ -15,12 +15,12 @@ from vigie.bundle import FP16, FP32, INT8, ONNX, POSTPROCESS, SAVED_MODEL, Input
 from vigie.data.parts import Sample
 from vigie.decoding import Decoder
 from vigie.domain import Box, Detection, LabelledBox
-from vigie.export.differences import Differences
-from vigie.export.gate import Asked, FileResult, Gate
-from vigie.export.gating import judge_files
-from vigie.export.judging import Ran, judge, measure
+from vigie.export.gate.differences import Differences
+from vigie.export.gate.gating import judge_files
+from vigie.export.gate.judging import Ran, judge, measure
+from vigie.export.gate.results import Asked, FileResult, Gate
+from vigie.export.gate.tolerances import TOLERANCES, Tolerance
 from vigie.export.publishing import seal
-from vigie.export.tolerances import TOLERANCES, Tolerance
 from vigie.pictures import Picture
 from vigie.raw_heads import RawHeadsDetector
 from vigie.resizing import normalised
@@ -77,10 +77,10 @@ SAMPLES = pictures()
 
 
 def write_all(model: Colours, folder: Path) -> None:
-    from vigie.export.metadata import add_metadata
-    from vigie.export.onnx import write_onnx
-    from vigie.export.saved_model import write_saved_model
-    from vigie.export.tflite import write_fp16, write_fp32, write_int8, write_postprocess
+    from vigie.export.files.metadata import add_metadata
+    from vigie.export.files.onnx import write_onnx
+    from vigie.export.files.saved_model import write_saved_model
+    from vigie.export.files.tflite import write_fp16, write_fp32, write_int8, write_postprocess
 
     write_saved_model(model, folder, INPUT, DECODER)
     write_fp32(model, folder / FP32, INPUT)
@@ -143,7 +143,7 @@ def test_every_faithful_file_passes_and_its_numbers_are_told(faithful: Path) -> 
 def test_swapped_outputs_close_the_gate_and_the_classes_are_named(files: Path) -> None:
     import tensorflow as tf
 
-    from vigie.export.tflite import write_fp32
+    from vigie.export.files.tflite import write_fp32
 
     swapped = Colours(lambda boxes, scores: (boxes, tf.gather(scores, [1, 0, 2], axis=2)))
     write_fp32(swapped, files / FP32, INPUT)
@@ -156,8 +156,8 @@ def test_swapped_outputs_close_the_gate_and_the_classes_are_named(files: Path) -
 
 
 def test_boxes_a_hair_off_close_the_gate_though_nothing_is_lost(files: Path) -> None:
-    from vigie.export.onnx import write_onnx
-    from vigie.export.tflite import write_fp32
+    from vigie.export.files.onnx import write_onnx
+    from vigie.export.files.tflite import write_fp32
 
     # .02 of a raw unit is .02 / 10 of the anchor's side of 8 px.
     moved = Colours(lambda boxes, scores: (boxes + 0.02, scores))
@@ -171,7 +171,7 @@ def test_boxes_a_hair_off_close_the_gate_though_nothing_is_lost(files: Path) -> 
 
 
 def test_a_wrong_calibration_range_closes_the_gate_on_the_int8_file_alone(files: Path) -> None:
-    from vigie.export.tflite import write_int8
+    from vigie.export.files.tflite import write_int8
 
     dark = [np.full((INPUT.height, INPUT.width, 3), number, np.uint8) for number in range(8)]
     write_int8(Colours(), files / INT8, INPUT, dark)
@@ -187,7 +187,7 @@ def test_a_wrong_calibration_range_closes_the_gate_on_the_int8_file_alone(files:
 def test_only_the_class_that_lost_is_named(files: Path) -> None:
     import tensorflow as tf
 
-    from vigie.export.tflite import write_int8
+    from vigie.export.files.tflite import write_int8
 
     weights = tf.constant([1.0, 1.0, 0.001])
     blind = Colours(lambda boxes, scores: (boxes, scores * weights))
@@ -213,7 +213,7 @@ def test_a_truncated_file_is_refused_and_the_others_are_judged(files: Path, file
 def test_a_saved_model_is_judged_by_its_own_detections_too(files: Path) -> None:
     from dataclasses import replace
 
-    from vigie.export.saved_model import write_saved_model
+    from vigie.export.files.saved_model import write_saved_model
 
     shutil.rmtree(files / "variables")
     write_saved_model(Colours(), files, INPUT, replace(DECODER, score_threshold=0.9))

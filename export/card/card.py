@@ -7,18 +7,18 @@ from vigie.bundle import CARD_FILE, ModelFacts
 from vigie.data.parts import PARTS
 from vigie.data.prepare import load_manifest, read_part
 from vigie.experiment import About
-from vigie.export.card_facts import CardFacts
-from vigie.export.card_files import files_section, running_section
-from vigie.export.card_measures import (
+from vigie.export.card.facts import CardFacts
+from vigie.export.card.files import files_section, running_section
+from vigie.export.card.markdown import table, text
+from vigie.export.card.measures import (
     classes_section,
     curves_section,
     limits_section,
     mistakes_section,
     thresholds_section,
 )
-from vigie.export.card_pictures import Mistake, write_figures, write_mistakes
-from vigie.export.gate import Gate
-from vigie.export.markdown import table, text
+from vigie.export.card.pictures import Mistake, write_figures, write_mistakes
+from vigie.export.gate.results import Gate
 from vigie.runs import Run
 from vigie.training.evaluation import Evaluation
 from vigie.training.reporting.words import headline

@@ -10,8 +10,8 @@ from vigie.bundle import SAVED_MODEL, Bundle
 from vigie.decoding import detections_of
 from vigie.domain import Detection
 from vigie.errors import BadBundle, BadPicture
-from vigie.export.raw_model import INPUT
-from vigie.export.saved_model import PICTURES_SIGNATURE
+from vigie.export.files.raw_model import INPUT
+from vigie.export.files.saved_model import PICTURES_SIGNATURE
 from vigie.pictures import Picture
 from vigie.resizing import InputSize, stretched
 

@@ -25,10 +25,10 @@ import tensorflow as tf
 
 from vigie.bundle import InputSpec
 from vigie.decoding import LARGEST_LOG_SIZE, Decoder
-from vigie.export.graph_pictures import decoded, expect_pictures
-from vigie.export.graph_resizing import placed, placement
-from vigie.export.native_noise import native_noise_held
-from vigie.export.raw_model import INPUT, RawModel, holder, named
+from vigie.export.files.graph_pictures import decoded, expect_pictures
+from vigie.export.files.graph_resizing import placed, placement
+from vigie.export.files.native_noise import native_noise_held
+from vigie.export.files.raw_model import INPUT, RawModel, holder, named
 
 PICTURES_SIGNATURE = "serving_default"
 JPEG_SIGNATURE = "serving_jpeg"

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vigie.bundle import LABELS_FILE, InputSpec
-from vigie.export.flatbuffer_tables import Byte, Floats, Table, Value, Whole, Wholes, to_bytes, with_metadata
-from vigie.export.raw_model import INPUT, OUTPUTS
-from vigie.export.tflite import PHONE_MEAN, PHONE_STD, POSTPROCESS_OUTPUTS, outputs_of
+from vigie.export.files.flatbuffer_tables import Byte, Floats, Table, Value, Whole, Wholes, to_bytes, with_metadata
+from vigie.export.files.raw_model import INPUT, OUTPUTS
+from vigie.export.files.tflite import PHONE_MEAN, PHONE_STD, POSTPROCESS_OUTPUTS, outputs_of
 
 _IDENTIFIER = b"M001"
 _PARSER_VERSION = "1.2.0"  # the first that knows groups of tensors
@@ -27,7 +27,7 @@ _LEFT_TOP_RIGHT_BOTTOM = (1, 0, 3, 2)  # where they stand in a box of the file
 
 
 def add_metadata(path: Path, *, name: str, labels: Sequence[str], spec: InputSpec, postprocess: bool) -> None:
-    """Say in a file of `vigie.export.tflite` what it takes and gives, and pack its labels into it. Once a file.
+    """Say in a file of `vigie.export.files.tflite` what it takes and gives, and pack its labels into it. Once a file.
 
     Raises:
         BadBundle: it is no TensorFlow Lite model.

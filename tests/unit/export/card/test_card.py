@@ -13,12 +13,12 @@ from vigie.bundle import FP32, INT8, POSTPROCESS, SAVED_MODEL, InputSpec, ModelF
 from vigie.data.manifest import Division, Manifest, PartFacts
 from vigie.data.parts import Sample
 from vigie.experiment import Split
-from vigie.export.card import card
-from vigie.export.card_facts import CardFacts
-from vigie.export.card_pictures import write_figures, write_mistakes
-from vigie.export.gate import Asked, FileResult, Gate
-from vigie.export.judging import measure
-from vigie.export.tolerances import TOLERANCES
+from vigie.export.card.card import card
+from vigie.export.card.facts import CardFacts
+from vigie.export.card.pictures import write_figures, write_mistakes
+from vigie.export.gate.judging import measure
+from vigie.export.gate.results import Asked, FileResult, Gate
+from vigie.export.gate.tolerances import TOLERANCES
 from vigie.training.evaluation import Evaluation
 
 SAMPLES = [sample(number, cat(10 + number, 10), cat(200, 100, 60)) for number in range(5)]

@@ -13,7 +13,7 @@ from vigie.data.parts import Sample
 from vigie.decoding import Scores
 from vigie.domain import Detection
 from vigie.errors import BadBundle, BadPicture
-from vigie.export.differences import Differences
+from vigie.export.gate.differences import Differences
 from vigie.pictures import Picture
 from vigie.ports import Detector
 from vigie.raw_heads import RawHeadsDetector

@@ -13,7 +13,7 @@ pytest.importorskip("tensorflow", reason="TensorFlow is not installed: install v
 import tensorflow as tf
 
 from vigie.bundle import InputSpec
-from vigie.export.graph_resizing import placed, placement
+from vigie.export.files.graph_resizing import placed, placement
 from vigie.resizing import InputSize, Resize, resized
 
 Pictures = npt.NDArray[np.uint8]

@@ -1,0 +1,1 @@
+"""Is a file what was trained? Each beside the checkpoint, by its own runtime."""
