@@ -21,7 +21,14 @@ _MADE_FROM = (
     *(_HERE.parent / path for path in ("src/vigie/bundle.py", "src/vigie/decoding.py")),
     *(
         _HERE.parent / "export" / f"{name}.py"
-        for name in ("graph_pictures", "graph_resizing", "publishing", "raw_model", "saved_model", "tflite")
+        for name in (
+            "publishing",
+            "files/graph_pictures",
+            "files/graph_resizing",
+            "files/raw_model",
+            "files/saved_model",
+            "files/tflite",
+        )
     ),
 )
 
