@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal, TypeVar
+from typing import Literal
 
 from vigie.benchmark.candidates import Candidate, Precision
 
@@ -13,11 +13,9 @@ NEAR = 1.15
 """A candidate that is estimated to be slower than the best of its class by more than this is not measured further."""
 
 ALIKE = 1.03
-"""Two runs of the same differ by as much: of those that are slower by no more than this the preferred one is taken."""
+"""Two runs of the same differ by as much: of the files of a runtime that are so near the preferred one is taken."""
 
 _MOST_FINALISTS = 2
-
-Chosen = TypeVar("Chosen")
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,8 @@ def _doubled(cores: int) -> list[int]:
 def finalists(timings: Sequence[Timing], purpose: Purpose, cores: int) -> list[Candidate]:
     """Those that may be the fastest of their class, judged by one process alone; the most promising first.
 
-    `timings` come in the order of preference. Of one runtime there is one file: others of its are alike or slower.
+    `timings` come in the order of preference. Of each runtime it is one file: that in fp16 is no faster than that in
+    fp32, and should not be taken for it by chance.
     """
     chosen: list[Candidate] = []
     for precision in dict.fromkeys(one.candidate.precision for one in timings):
@@ -85,17 +84,15 @@ def finalists(timings: Sequence[Timing], purpose: Purpose, cores: int) -> list[C
             promises.setdefault(candidate.runtime, []).append((_promise_ms(own, purpose, cores), candidate))
         if not promises:
             continue
-        of_runtimes = [_first_alike(files) for files in promises.values()]
-        if purpose == "latency":  # which is measured already
-            chosen.append(_first_alike(of_runtimes)[1])
-            continue
-        promising = sorted(of_runtimes, key=lambda one: one[0])[:_MOST_FINALISTS]
-        chosen += [candidate for promise, candidate in promising if promise <= NEAR * promising[0][0]]
+        promising = sorted((_first_alike(files) for files in promises.values()), key=lambda one: one[0])
+        # By latency the measurement is done already.
+        most = _MOST_FINALISTS if purpose == "throughput" else 1
+        chosen += [candidate for promise, candidate in promising[:most] if promise <= NEAR * promising[0][0]]
     return chosen
 
 
 def winners(timings: Sequence[Timing], rates: Sequence[Rate], purpose: Purpose) -> dict[Precision, Winner]:
-    """The fastest of each class, of those whose rates were measured. `timings` come in the order of preference."""
+    """The fastest of each class, of those whose rates were measured."""
     found: dict[Precision, Winner] = {}
     for precision in dict.fromkeys(one.candidate.precision for one in timings):
         able: list[tuple[float, Winner]] = []
@@ -106,11 +103,11 @@ def winners(timings: Sequence[Timing], rates: Sequence[Rate], purpose: Purpose) 
                 cost = 1 / own[0].frames_per_s if purpose == "throughput" else quickest.median_ms
                 able.append((cost, Winner(candidate, quickest, tuple(own))))
         if able:
-            found[precision] = _first_alike(able)[1]
+            found[precision] = min(able, key=lambda one: one[0])[1]
     return found
 
 
-def _first_alike(costs: Sequence[tuple[float, Chosen]]) -> tuple[float, Chosen]:
+def _first_alike(costs: Sequence[tuple[float, Candidate]]) -> tuple[float, Candidate]:
     least = min(cost for cost, _ in costs)
     return next(one for one in costs if one[0] <= ALIKE * least)
 

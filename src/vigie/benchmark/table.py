@@ -17,7 +17,7 @@ def as_text(found: Benchmark) -> str:
         "",
         *_table(_timing_rows(found)),
         "milliseconds a picture, one after the other: median (95 % are under)",
-        "* is the fastest of its precision; within 3 %, by which two runs of the same differ, it is the first one",
+        "* is the fastest of its precision; of files of one runtime within 3 %, which is chance, the first one",
         "",
         *_table(_rate_rows(found)),
         "pictures a second, processes x threads of each",
