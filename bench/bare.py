@@ -164,7 +164,7 @@ def saved_model(bundle: Bundle, threads: int) -> Prepared:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
     model = tf.saved_model.load(str(bundle.folder))
     signature = model.signatures["raw_heads"]
     names = bundle.manifest.outputs

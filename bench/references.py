@@ -78,7 +78,7 @@ def tensorflow_ms(folder: Path, threads: int) -> float:
     import tensorflow as tf
 
     legacy: Any = tf.compat.v1
-    settings = legacy.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=1)
+    settings = legacy.ConfigProto(intra_op_parallelism_threads=threads, inter_op_parallelism_threads=threads)
     with tf.Graph().as_default(), legacy.Session(config=settings) as session:
         loaded = legacy.saved_model.load(session, ["serve"], str(folder))
         signature = loaded.signature_def["raw_heads"]
