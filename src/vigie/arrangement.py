@@ -141,7 +141,8 @@ def arranged(settings: Settings, model: Path, *, runtime: str | None = None, thr
         BadSetting: what was saved cannot be read.
     """
     knobs = settings.worker
-    asked = runtime or (None if knobs.runtime == AUTO else knobs.runtime)
+    named = runtime or knobs.runtime
+    asked = None if named == AUTO else named
     wanted = threads or (None if knobs.threads == AUTO else knobs.threads)
     entry = None if asked else saved_entry(settings.benchmark_file, model)
     if entry is None:

@@ -107,6 +107,15 @@ def test_a_runtime_that_is_named_stands_above_what_was_saved(
     assert how.workers(8) == (1, how.threads)
 
 
+def test_auto_on_the_command_line_stands_above_a_runtime_in_the_settings(
+    tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIGIE_WORKER__RUNTIME", "tflite")
+    settings = load_settings(root=tmp_path)
+    saved(settings)
+    assert arranged(settings, tiny_bundle, runtime="auto").runtime == "saved_model"
+
+
 def test_threads_that_are_named_stand_above_what_was_saved_and_the_runtime_stays(
     tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
