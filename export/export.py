@@ -190,7 +190,7 @@ def _with(judged: Judged, again: Judged) -> Judged:
 
 
 def _learn_int8(staged: Staged, progress: bool) -> None:
-    from vigie.export.quantisation_aware import quantisation_aware  # noqa: PLC0415 - needs a quiet TensorFlow
+    from vigie.export.quantisation.quantisation_aware import quantisation_aware  # noqa: PLC0415 - needs a quiet TensorFlow
 
     logger.info("the int8 file loses too much: the model learns on with its numbers rounded")
     run = staged.run

@@ -25,7 +25,7 @@ pytest.importorskip("official", reason="tf-models-official is not installed: ins
 from ai_edge_litert.interpreter import Interpreter
 from tiny_network import tiny_network
 
-from vigie.export.quantisation_aware import quantisation_aware
+from vigie.export.quantisation.quantisation_aware import quantisation_aware
 from vigie.training.config import decoder
 from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, evaluate
 from vigie.training.model import newest_checkpoint
