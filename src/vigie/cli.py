@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vigie.benchmark.cli import benchmark_command
 from vigie.errors import BadSetting, Unavailable, VigieError
 from vigie.streaming.cli import app as stream_app
 from vigie.streaming.cli import predict_command
@@ -33,6 +34,7 @@ app.add_typer(models_app, name="models")
 app.add_typer(stream_app, name="stream")
 app.add_typer(kafka_app, name="kafka")
 app.command("predict")(predict_command)
+app.command("benchmark")(benchmark_command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result for a machine.")]
 ExperimentFile = Annotated[Path, typer.Option(help="A YAML file, see config/experiments/.", show_default=True)]
