@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-RUNS = 80
+RUNS = 60
 _BIN = Path(sys.executable).parent
 _TIMEOUT_S = 120
 

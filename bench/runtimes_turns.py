@@ -8,7 +8,7 @@ from turns import Side
 
 from vigie.bundle import FP32, INT8, ONNX, SAVED_MODEL, Bundle
 
-ROUNDS, TURN_S = 6, 0.6
+ROUNDS, TURN_S = 5, 0.6
 
 KINDS = (
     ("tflite", FP32, "", "f32"),
@@ -27,7 +27,7 @@ NAMES = {"tflite": "LiteRT", "onnxruntime": "ONNX Runtime", "openvino": "OpenVIN
 
 @dataclass
 class Measured:
-    """What the turns of one runtime told, of a bare loop and of our detector; milliseconds."""
+    """What the turns of one runtime told, of a bare loop and of our detector; milliseconds. `frame` has one a turn."""
 
     runtime: str
     file: str
@@ -54,7 +54,7 @@ class Measured:
 
     def turn(self, kind: str) -> None:
         told = self.sides[kind].go()
-        self.frame[kind] += told["frame_ms"]
+        self.frame[kind].append(median(told["frame_ms"]))
         if kind == "bare":
             self.infer += told["infer_ms"]
             self.own += told["own_ms"]
