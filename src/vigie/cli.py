@@ -329,11 +329,11 @@ def train_config_command(
 
 @app.command("evaluate")
 def evaluate_command(
-    model: Annotated[Path, typer.Argument(help="A run, or a model bundle's folder.")],
+    model: Annotated[Path, typer.Argument(help="A run, a model bundle's folder, or a model file of others.")],
     data: Annotated[Path, typer.Option(help="Prepared records, or a folder of annotated pictures.")],
     out: Annotated[Path, typer.Option(help="The folder for report.html, metrics.json and pictures.jsonl.")],
     part: Annotated[PartName, typer.Option(help="Of prepared records.")] = PartName.TEST,
-    runtime: Annotated[str | None, typer.Option(help="Of a bundle: tflite or saved_model.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="Of a bundle: tflite, onnxruntime, openvino, saved_model or tf_serving.")] = None,
     compare_with: Annotated[
         Path | None, typer.Option("--compare", help="Another run or bundle, measured on the same pictures.")
     ] = None,
@@ -346,14 +346,16 @@ def evaluate_command(
 
     Example: `vigie evaluate models/demo --data runs/demo/data --out /tmp/report`
     """
+    from vigie.settings import load_settings
     from vigie.training.compare import compare, refuse_other_labels
     from vigie.training.evaluation import evaluate
     from vigie.training.measuring import detector_of, input_size_of, samples_of
     from vigie.training.plots import per_class
     from vigie.training.report import REPORT_FILE, write_report
 
-    detector = detector_of(model, runtime=runtime)
-    other = None if compare_with is None else detector_of(compare_with)
+    settings = load_settings()
+    detector = detector_of(model, runtime=runtime, settings=settings)
+    other = None if compare_with is None else detector_of(compare_with, settings=settings)
     if other is not None:
         refuse_other_labels(detector.labels, other.labels)
     samples, pictures = samples_of(data, part.value)
