@@ -181,7 +181,7 @@ def stop_command(config: Config = None) -> None:
 
 
 def predict_command(
-    model: Annotated[Path, typer.Argument(help="A bundle: models/NAME, or models/NAME/VERSION.")],
+    model: Annotated[Path, typer.Argument(help="A bundle, models/NAME or models/NAME/VERSION, or a model file.")],
     source: Annotated[
         str,
         typer.Argument(help="A picture, a folder, a video, a camera's number, rtsp://..., or synthetic:frames=50."),

@@ -333,7 +333,9 @@ def evaluate_command(
     data: Annotated[Path, typer.Option(help="Prepared records, or a folder of annotated pictures.")],
     out: Annotated[Path, typer.Option(help="The folder for report.html, metrics.json and pictures.jsonl.")],
     part: Annotated[PartName, typer.Option(help="Of prepared records.")] = PartName.TEST,
-    runtime: Annotated[str | None, typer.Option(help="Of a bundle: tflite, onnxruntime, openvino, saved_model or tf_serving.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help="Of a bundle: tflite, onnxruntime, openvino, saved_model, tf_serving.")
+    ] = None,
     compare_with: Annotated[
         Path | None, typer.Option("--compare", help="Another run or bundle, measured on the same pictures.")
     ] = None,
