@@ -1,9 +1,9 @@
 """What a runtime's own benchmark says of a file: milliseconds of the model alone.
 
 LiteRT: `litert-benchmark` of the package ai-edge-litert. OpenVINO: `benchmark_app` of the package openvino, inference
-only. ONNX Runtime: `onnxruntime_test` of the package onnxruntime, which knows no number of threads, so it runs on as
-many processors as there are to be. TensorFlow: `tf.test.Benchmark`. OpenCV: what its `Net.getPerfProfile` says after
-each run, so it is told by the side itself.
+only. ONNX Runtime: `onnxruntime_test` of the package onnxruntime, whose sessions are given the number of threads, for
+which it has no option. TensorFlow: `tf.test.Benchmark`. OpenCV: what its `Net.getPerfProfile` says after each run, so
+it is told by the side itself.
 """
 
 # ruff: noqa: PLC0415 - TensorFlow is needed in a process of its own alone
@@ -32,17 +32,15 @@ def reference_ms(folder: Path, runtime: str, file: str, precision: str, threads:
         return _litert(path, threads)
     if runtime == "openvino":
         return _openvino(path, precision, threads)
-    if runtime == "onnxruntime":
-        told = _said([str(_BIN / "onnxruntime_test"), str(path), str(RUNS)], threads)
-        return float(re.findall(r"avg latency: ([\d.]+) ms", told)[0])
-    return float(_said([sys.executable, __file__, str(folder), str(threads)], None).splitlines()[-1])
+    told = _said([sys.executable, __file__, str(path if runtime == "onnxruntime" else folder), str(threads)])
+    return float(re.findall(r"avg latency: ([\d.]+) ms", told)[0])
 
 
 def _litert(path: Path, threads: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "result.json"
         words = [f"--num_runs={RUNS}", "--warmup_runs=10", f"--num_threads={threads}", f"--result_json={result}"]
-        _said([str(_BIN / "litert-benchmark"), f"--model={path}", *words], None)
+        _said([str(_BIN / "litert-benchmark"), f"--model={path}", *words])
         return float(json.loads(result.read_text())["latency"]["median_ms"])
 
 
@@ -53,23 +51,35 @@ def _openvino(path: Path, precision: str, threads: int) -> float:
             f"-shape [1,320,320,3] -niter {RUNS} -nthreads {threads} -infer_precision {precision}"
             " -report_type no_counters"
         ).split()
-        _said([str(_BIN / "benchmark_app"), *words, "-report_folder", folder], None)
+        _said([str(_BIN / "benchmark_app"), *words, "-report_folder", folder])
         report = json.loads((Path(folder) / "benchmark_report.json").read_text())
         return float(report["execution_results"]["latency (ms)"])
 
 
-def _said(command: list[str], processors: int | None) -> str:
-    def on_some() -> None:
-        if processors is not None:
-            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:processors])
-
+def _said(command: list[str]) -> str:
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, preexec_fn=on_some,
+        command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False,
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )  # fmt: skip
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} ended with {done.returncode}: {done.stderr[-2000:]}")
     return done.stdout
+
+
+def run_onnxruntime(path: Path, threads: int) -> None:
+    """Prints the mean latency."""
+    import onnxruntime
+    from onnxruntime.tools import onnxruntime_test
+
+    plain = onnxruntime.InferenceSession
+
+    def with_threads(model: str, sess_options: Any = None, **named: Any) -> Any:
+        options = sess_options or onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        return plain(model, sess_options=options, **named)
+
+    onnxruntime.InferenceSession = with_threads
+    onnxruntime_test.run_model(str(path), RUNS)
 
 
 def tensorflow_ms(folder: Path, threads: int) -> float:
@@ -94,4 +104,8 @@ def tensorflow_ms(folder: Path, threads: int) -> float:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"\n{tensorflow_ms(Path(sys.argv[1]), int(sys.argv[2]))}\n")
+    model, number = Path(sys.argv[1]), int(sys.argv[2])
+    if model.is_dir():
+        print(f"avg latency: {tensorflow_ms(model, number)} ms")
+    else:
+        run_onnxruntime(model, number)
