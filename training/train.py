@@ -14,7 +14,6 @@ runs/<name>/checkpoints/
 
 import json
 import logging
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +28,13 @@ from vigie.fitted_anchors import FITTED_FILE
 from vigie.runs import Run
 from vigie.training.losses import LOSSES_FILE
 from vigie.training.recording import OnStep
+from vigie.training.stale import discard_stale
 from vigie.training.usable import check_records
 from vigie.whole import write_whole
 
 logger = logging.getLogger(__name__)
 
 TRAINED_FILE = "trained.json"
-_KEY_FILE = "key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ def train(run: Run, *, progress: bool = True, on_step: OnStep | None = None) -> 
     if done is not None and done.key == key:
         logger.info("already trained: run=%s steps=%d", run.name, done.steps)
         return done
-    _discard_stale(folder, key)
+    discard_stale(folder, key, "checkpoints")
     _keep_anchors(run)
     quiet_tensorflow()
     from vigie.training.facts import facts_of  # noqa: PLC0415 - TensorFlow is quiet only when told before its import
@@ -138,17 +137,3 @@ def _read_trained(folder: Path) -> Trained | None:
 def _as_json(done: Trained) -> dict[str, Any]:
     values = {name: getattr(done, name) for name in ("key", "steps", "seconds", "step", "best_map")}
     return {**values, "losses": done.losses.name}
-
-
-def _discard_stale(folder: Path, key: str) -> None:
-    """Leave nothing of another training, and the key of this one."""
-    key_file = folder / _KEY_FILE
-    if key_file.is_file() and key_file.read_text(encoding="utf-8") == key:
-        return
-    if folder.exists() and any(folder.iterdir()):
-        logger.warning("stale checkpoints discarded, the experiment or the records changed: folder=%s", folder)
-        # First, so that what is left after an interruption here counts as stale too.
-        key_file.unlink(missing_ok=True)
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(key_file, key)

@@ -4,27 +4,22 @@ After Jacob et al. 2018 (arXiv:1712.05877) and Krishnamoorthi 2018 (arXiv:1806.0
 """
 
 import hashlib
-import logging
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vigie.data.quiet import quiet_tensorflow
 from vigie.runs import Run
 from vigie.training.interruption import between_steps
+from vigie.training.stale import discard_stale
 from vigie.training.train import Trained
-from vigie.whole import write_whole
 
 if TYPE_CHECKING:  # it imports TensorFlow, which has to be quietened first
     from vigie.export.files.raw_model import RawModel
-
-logger = logging.getLogger(__name__)
 
 STEPS = 300
 """Enough for what a few hundred steps mend; more bring little."""
 
 _METHOD = "1"  # another where the same steps would give other weights
-_KEY_FILE = "key"
 
 
 def quantisation_aware(run: Run, trained: Trained, *, steps: int = STEPS, folder: Path, progress: bool) -> "RawModel":
@@ -44,7 +39,7 @@ def quantisation_aware(run: Run, trained: Trained, *, steps: int = STEPS, folder
     # Here, for TensorFlow is quiet only when it is told so before its import.
     from vigie.export.quantisation.fine_tuning import FineTuning  # noqa: PLC0415
 
-    _discard_stale(folder, _key(trained, steps))
+    discard_stale(folder, _key(trained, steps), "quantisation-aware training")
     with between_steps() as interruption:
         tuning = FineTuning(run, trained, steps, folder, progress=progress)
         tuning.run(interruption, progress=progress)
@@ -53,17 +48,3 @@ def quantisation_aware(run: Run, trained: Trained, *, steps: int = STEPS, folder
 
 def _key(trained: Trained, steps: int) -> str:
     return hashlib.sha256("\0".join((_METHOD, trained.key, str(trained.step), str(steps))).encode()).hexdigest()
-
-
-def _discard_stale(folder: Path, key: str) -> None:
-    """Leave nothing of another training, and the key of this one."""
-    key_file = folder / _KEY_FILE
-    if key_file.is_file() and key_file.read_text(encoding="utf-8") == key:
-        return
-    if folder.exists() and any(folder.iterdir()):
-        logger.info("quantisation-aware training of other weights discarded: folder=%s", folder)
-        # First, so that what is left after an interruption here counts as stale too.
-        key_file.unlink(missing_ok=True)
-        shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_whole(key_file, key)
