@@ -1,6 +1,9 @@
 """OpenVINO on the CPU: the bundle's `model.onnx`, in half precision (bfloat16) where the processor has it."""
 
+import ctypes
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +55,21 @@ def build(options: Options) -> Detector:
     return RawHeadsDetector(heads, bundle.decoder(options.score_threshold), where=str(path)).tried()
 
 
+@contextmanager
+def _signal_stack_kept() -> Iterator[None]:
+    """After a model that it refuses, OpenVINO 2026.4 leaves the thread an alternate stack for signals and frees it: the
+    next signal, such as Ctrl-C, would end the process. Whatever stack there was before is there again.
+    """
+    libc = ctypes.CDLL(None)
+    kept = ctypes.create_string_buffer(64)  # a stack_t is 24 bytes
+    known = libc.sigaltstack(None, kept) == 0
+    try:
+        yield
+    finally:
+        if known:
+            libc.sigaltstack(kept, None)
+
+
 def chosen_precision(asked: Precision) -> Literal["f32", "bf16"]:
     """What `asked` is on this processor.
 
@@ -82,9 +100,10 @@ class OpenvinoHeads:
             "ENABLE_CPU_PINNING": "NO",
         }
         try:
-            model = core.read_model(path)
-            _check(model, bundle, path)
-            compiled = core.compile_model(_from_pixels(model, bundle.manifest.input), "CPU", settings)
+            with _signal_stack_kept():
+                model = core.read_model(path)
+                _check(model, bundle, path)
+                compiled = core.compile_model(_from_pixels(model, bundle.manifest.input), "CPU", settings)
         except RuntimeError as error:
             raise BadBundle(f"{path}: cannot be loaded by OpenVINO: {_told(error)}; export it again") from error
         self._request = compiled.create_infer_request()

@@ -1,5 +1,6 @@
 """A bundle's ONNX file in OpenVINO. What all detectors promise is in tests/contracts/test_detectors.py."""
 
+import ctypes
 import logging
 import sys
 from pathlib import Path
@@ -141,8 +142,17 @@ def test_a_file_that_is_cut_short_is_refused(kept: int, tmp_path: Path) -> None:
     bundle = onnx_bundle(tmp_path)
     path = bundle.folder / ONNX
     path.write_bytes(path.read_bytes()[:kept])
+    before = signal_stack()
     with pytest.raises(BadBundle, match="cannot be loaded by OpenVINO"):
         OpenvinoHeads(bundle, path, threads=1, precision="f32")
+    assert signal_stack() == before
+
+
+def signal_stack() -> bytes:
+    """Of this thread: one that OpenVINO has freed would end the process at the next Ctrl-C."""
+    stack = ctypes.create_string_buffer(64)
+    assert ctypes.CDLL(None).sigaltstack(None, stack) == 0
+    return stack.raw
 
 
 def test_without_the_library_a_person_is_told_how_to_get_it(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
