@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,6 +15,7 @@ import tensorflow as tf
 from vigie.code_version import code_version
 from vigie.data.manifest import load_manifest
 from vigie.errors import BadRun
+from vigie.machine import processor_name
 from vigie.runs import Run
 from vigie.whole import write_whole
 
@@ -122,7 +123,7 @@ def environment(strategy: tf.distribute.Strategy, precision: str) -> dict[str, A
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "threads": {
             "intra_op": tf.config.threading.get_intra_op_parallelism_threads() or "all",
@@ -139,15 +140,6 @@ def environment(strategy: tf.distribute.Strategy, precision: str) -> dict[str, A
 def finite_text(loss: float) -> str:
     """JSON knows no number that is none."""
     return f"{loss:.6g}"
-
-
-def _processor() -> str:
-    try:
-        lines: Sequence[str] = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.processor()
 
 
 def _gpu_name(device: Any) -> str:

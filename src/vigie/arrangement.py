@@ -6,7 +6,6 @@ A new version of a bundle keeps its entry as long as it has the file and the siz
 
 import logging
 import os
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from vigie.adapters import explain
 from vigie.bundle import Bundle, open_bundle
 from vigie.detectors import load_detector
 from vigie.errors import BadSetting
+from vigie.machine import processor_name
 from vigie.ports import Detector
 from vigie.settings import AUTO, Settings
 from vigie.whole import write_whole
@@ -123,7 +123,7 @@ class Arranged:
 
 
 def this_machine() -> Machine:
-    return Machine(processor=_processor(), cores=usable_cores())
+    return Machine(processor=processor_name(), cores=usable_cores())
 
 
 def usable_cores() -> int:
@@ -241,15 +241,3 @@ def _other_model(entry: Entry, bundle: Bundle) -> str | None:
 
 def input_text(bundle: Bundle) -> str:
     return f"{bundle.manifest.input.width}x{bundle.manifest.input.height}"
-
-
-def _processor() -> str:
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8") as told:  # noqa: PTH123 - read as far as it is needed
-            for line in told:
-                name, _, value = line.partition(":")
-                if name.strip() == "model name" and value.strip():
-                    return " ".join(value.split())
-    except OSError:
-        pass  # not on this system
-    return platform.processor() or platform.machine() or "unknown"

@@ -21,7 +21,7 @@ from vigie.pictures import Picture
 from vigie.resizing import normalised
 from vigie.zoo.catalogue import CATALOGUE
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: install vigie[onnx]")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: install vigie[onnxruntime]")
 
 WORDS = {
     "another size": ({"width": 32}, r"takes pictures \(any, 64, 32, 3\) float32, the manifest expects .*64, 96, 3"),

@@ -17,7 +17,7 @@ from vigie.errors import BadBundle, BadSetting, Unavailable
 from vigie.raw_heads import RawHeadsDetector
 
 openvino = pytest.importorskip("openvino", reason="openvino is not installed: install vigie[openvino]")
-onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: install vigie[onnx]")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: install vigie[onnxruntime]")
 
 WORDS = {
     "another size": ({"width": 32}, r"takes pictures \(any, 64, 32, 3\) float32, the manifest expects .*64, 96, 3"),
