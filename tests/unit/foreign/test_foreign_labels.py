@@ -136,7 +136,7 @@ def test_the_two_spellings_of_coco_are_one_label_where_only_the_other_is_known()
 
 def test_the_sidecar_in_the_documentation_is_one(model: Path) -> None:
     text = (needs.ROOT / "docs" / "models.md").read_text()
-    beside(model, "detect.tflite.yaml", text.split("```yaml\n")[1].split("```")[0])
+    beside(model, "detect.tflite.yaml", text.split("`<file>.yaml`")[1].split("```yaml\n")[1].split("```")[0])
     told = read_sidecar(model)
     assert told.raw is not None
     assert told.model_fields_set == set(Sidecar.model_fields) - {"order", "max_detections"}
