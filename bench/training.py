@@ -5,7 +5,8 @@ same augmentation (flip, and scale jitter of .8 to 1.25), each in a process of i
 
 - Model Garden: `train_lib.run_experiment` with its RetinaNetTask, decoder, parser and default input pipeline,
   `pad=False` so that its tensors have the same shape.
-- Vigie: `vigie.training.train.train`, with its own input pipeline, records and checks.
+- Vigie: `vigie.training.train.train`, with its own input pipeline, records and checks, in the precision that it chooses
+  for this processor; `--precision float32` tells what it is worth without.
 
 The pictures of the two come in different orders, so their losses cannot be compared one by one. A third process
 therefore runs Model Garden's loop over the very batches that our loop takes, outside the turns. All begin with the same
@@ -46,7 +47,9 @@ FEW = 58  # pictures, of which .7 are for training: five steps
 PEAK_GB, GROWTH = 6.0, 0.03
 
 
-def prepared(folder: Path, *, size: int, steps: int, pictures: Path, init: Path | None = None) -> Run:
+def prepared(
+    folder: Path, *, size: int, steps: int, pictures: Path, precision: str = "auto", init: Path | None = None
+) -> Run:
     """Validates and saves at the end only."""
     parts = None if init is None else ["backbone", "fpn", "head"]
     experiment = Experiment.model_validate(
@@ -64,7 +67,7 @@ def prepared(folder: Path, *, size: int, steps: int, pictures: Path, init: Path 
                 "init_parts": parts,
             },
             "augmentation": {"flip": 0.5, "scale": 1.0, "scale_min": 0.8, "scale_max": 1.25},
-            "hardware": {"strategy": "one", "precision": "float32"},
+            "hardware": {"strategy": "one", "precision": precision},
         }
     )
     folder.mkdir()
@@ -74,10 +77,10 @@ def prepared(folder: Path, *, size: int, steps: int, pictures: Path, init: Path 
     return run
 
 
-def compare(folder: Path, steps: int) -> list[str]:
+def compare(folder: Path, steps: int, precision: str) -> list[str]:
     """Returns what is not as it should be."""
     weights = folder / "weights" / "ckpt-0"
-    run = prepared(folder / "speed", size=320, steps=steps, pictures=FACE_MASK, init=weights)
+    run = prepared(folder / "speed", size=320, steps=steps, pictures=FACE_MASK, precision=precision, init=weights)
     tf_keras.utils.set_random_seed(1)
     tf.train.Checkpoint(model=build_network(run.experiment)).write(str(weights))
     # One after the other, so that none makes its graph while another is measured.
@@ -157,12 +160,15 @@ def memory(folder: Path, size: int) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="training beside Model Garden's own loop, and its memory")
     parser.add_argument("--steps", type=int, default=160, help=f"of each side: a multiple of {TURN}, at least {CURVE}")
+    parser.add_argument(
+        "--precision", default="auto", help="of our side, as in hardware.precision; Model Garden's: float32"
+    )
     parser.add_argument("--only", choices=("speed", "memory"))
     options = parser.parse_args()
     missed: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         if options.only != "memory":
-            missed += compare(Path(folder), options.steps)
+            missed += compare(Path(folder), options.steps, options.precision)
         if options.only != "speed":
             missed += memory(Path(folder), 512)
     for text in missed:

@@ -67,6 +67,7 @@ class OnOurBatches(Task):
 def experiment_config(run: Run, loop: int) -> config_definitions.ExperimentConfig:
     schedule, augmentation = run.experiment.training, run.experiment.augmentation
     task = task_config(run.experiment)
+    task.model.decoder.fpn.use_keras_layer = False  # its default
     task.train_data = retinanet.DataConfig(
         input_path=[str(path) for path in part_files(run.records, "train")],
         is_training=True,

@@ -41,7 +41,9 @@ def task_config(experiment: Experiment) -> retinanet.RetinaNetTask:
                 mobilenet=backbones.MobileNet(model_id="MobileNetV2", filter_size_scale=model.backbone_width),
             ),
             decoder=decoders.Decoder(
-                type="fpn", fpn=decoders.FPN(num_filters=model.fpn_filters, use_separable_conv=True)
+                type="fpn",
+                # Keras' layers: upsampling by tiles, as it is without, has a gradient that takes ten times as long.
+                fpn=decoders.FPN(num_filters=model.fpn_filters, use_separable_conv=True, use_keras_layer=True),
             ),
             head=retinanet.RetinaNetHead(
                 num_convs=model.head_convs, num_filters=model.fpn_filters, use_separable_conv=True

@@ -16,8 +16,12 @@ from tensorflow.python.eager import context
 
 from vigie.errors import BadSetting
 from vigie.experiment import Hardware
+from vigie.machine import multiplies_bfloat16
 
 logger = logging.getLogger(__name__)
+
+BFLOAT16_GRADIENTS = "bfloat16_gradients"
+"""A precision: float32 but for the gradients of convolutions; see `vigie.training.half_gradients`."""
 
 _CLUSTER = "TF_CONFIG"
 _EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
@@ -64,15 +68,16 @@ def strategy_of(hardware: Hardware) -> tf.distribute.Strategy:
 def set_precision(hardware: Hardware) -> str:
     """Set the arithmetic of the layers that are built from here on; returns its name.
 
-    Variables and losses stay float32. `auto`: mixed_float16 on a GPU, else float32.
+    Variables and losses stay float32. `auto`: mixed_float16 on a GPU, else BFLOAT16_GRADIENTS where the processor
+    multiplies bfloat16, else float32.
     """
     gpu = bool(tf.config.list_physical_devices("GPU"))  # logical ones would start TensorFlow's devices
     name: str = hardware.precision
     if name == "auto":
-        name = "mixed_float16" if gpu else "float32"
+        name = "mixed_float16" if gpu else BFLOAT16_GRADIENTS if multiplies_bfloat16() else "float32"
     if name == "mixed_float16" and not gpu:
         logger.warning("hardware.precision: mixed_float16 is slow on a processor; mixed_bfloat16 saves memory there")
-    tf_keras.mixed_precision.set_global_policy(name)
+    tf_keras.mixed_precision.set_global_policy("float32" if name == BFLOAT16_GRADIENTS else name)
     return name
 
 

@@ -24,6 +24,7 @@ from vigie.training.best import BestSoFar, keep_best
 from vigie.training.board import Board
 from vigie.training.checkpoints import Checkpoints, NotFinite, checkpoint_steps, clear_unfinished
 from vigie.training.devices import (
+    BFLOAT16_GRADIENTS,
     is_chief,
     let_threads_sleep,
     replica_batch,
@@ -90,7 +91,7 @@ def run_training(
         with TemporaryDirectory() as nowhere, between_steps() as interruption:
             folder = run.checkpoints if chief else Path(nowhere)
             facts = replace(facts, path=folder / facts.path.name)
-            training = _Training(run, facts, strategy, factors, folder)
+            training = _Training(run, facts, strategy, precision, factors, folder)
             facts.begin(training.step, environment(strategy, precision))
             outcome = training.run(interruption, progress=progress and chief, on_step=on_step)
             facts.end(outcome.steps)
@@ -110,7 +111,13 @@ class _Training:
     """All workers do the same; what they write goes to their own `folder`, and the chief's is the run's."""
 
     def __init__(
-        self, run: Run, facts: TrainingFacts, strategy: tf.distribute.Strategy, factors: Sequence[float], folder: Path
+        self,
+        run: Run,
+        facts: TrainingFacts,
+        strategy: tf.distribute.Strategy,
+        precision: str,
+        factors: Sequence[float],
+        folder: Path,
     ) -> None:
         experiment = run.experiment
         self._run = run
@@ -139,7 +146,13 @@ class _Training:
             self._best = BestSoFar()
         saved = tf.train.Checkpoint(model=self._network, optimizer=self._optimizer, best=self._best)
         self._checkpoints = Checkpoints(run.checkpoints, saved, writes=is_chief(strategy))
-        self._steps = TrainStep(self._network, Objective(experiment), self._optimizer, strategy)
+        self._steps = TrainStep(
+            self._network,
+            Objective(experiment),
+            self._optimizer,
+            strategy,
+            half_gradients=precision == BFLOAT16_GRADIENTS,
+        )
         self._validation = Validation(run, self._network)
         self._loop_steps = 1
         if self._checkpoints.restore_newest() is None:

@@ -6,6 +6,8 @@ from typing import Any
 import tensorflow as tf
 import tf_keras
 
+from vigie.training.half_gradients import CONV2D
+
 Batch = tuple[Any, Mapping[str, Any]]
 """Normalised pictures B x height x width x 3, and the labels of their anchors; see `vigie.training.inputs`."""
 
@@ -14,7 +16,8 @@ class TrainStep:
     """Steps within the graph: leaving it after each costs more than some models' own work.
 
     `optimizer` has `variables`, in which order gradients come, `scaled(loss)` and `apply(gradients)`, which is called
-    in each replica and adds the replicas' gradients up.
+    in each replica and adds the replicas' gradients up. With `half_gradients` those of convolutions are computed in
+    bfloat16, see `vigie.training.half_gradients`.
     """
 
     def __init__(
@@ -23,11 +26,14 @@ class TrainStep:
         objective: Callable[[Any, Mapping[str, Any]], Any],
         optimizer: Any,
         strategy: tf.distribute.Strategy,
+        *,
+        half_gradients: bool = False,
     ) -> None:
         self._network = network
         self._objective = objective
         self._optimizer = optimizer
         self._strategy = strategy
+        self._gradient_overrides = {"Conv2D": CONV2D} if half_gradients else {}
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def several(self, batches: Iterator[Batch], count: tf.Tensor) -> tf.Tensor:
@@ -45,9 +51,11 @@ class TrainStep:
 
     def _one(self, batch: Batch) -> tf.Tensor:
         images, labels = batch
-        with tf.GradientTape() as tape:
+        with tf.compat.v1.get_default_graph().gradient_override_map(self._gradient_overrides):
             losses = self._objective(self._network(images, training=True), labels)
-            # Replicas' gradients are added, and each has the mean over its own share.
-            shared = self._optimizer.scaled(losses.total / self._strategy.num_replicas_in_sync)
-        self._optimizer.apply(tape.gradient(shared, self._optimizer.variables))
+        # Replicas' gradients are added, and each has the mean over its own share.
+        shared = self._optimizer.scaled(losses.total / self._strategy.num_replicas_in_sync)
+        # Not a tape: it takes no notice of overridden gradients.
+        variables = [variable.handle for variable in self._optimizer.variables]
+        self._optimizer.apply(tf.gradients(shared, variables))
         return tf.stack([losses.total, losses.classification, losses.box])

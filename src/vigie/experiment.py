@@ -151,8 +151,10 @@ class Hardware(_Section):
         default="auto",
         description="auto: all GPUs that there are, else the processor; multi_worker: as TF_CONFIG says",
     )
-    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = Field(
-        default="auto", description="auto: mixed_float16 on a GPU, else float32"
+    precision: Literal["auto", "float32", "bfloat16_gradients", "mixed_bfloat16", "mixed_float16"] = Field(
+        default="auto",
+        description="auto: mixed_float16 on a GPU, else bfloat16_gradients (of convolutions, all else float32) where "
+        "the processor multiplies bfloat16, else float32",
     )
 
 

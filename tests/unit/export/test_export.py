@@ -392,7 +392,7 @@ def test_the_files_of_a_model_with_something_to_lose_pass_and_int8_learns_on_whe
 ) -> None:
     from functools import partial
 
-    from vigie.export import quantisation_aware
+    from vigie.export.quantisation import quantisation_aware
 
     learn = partial(quantisation_aware.quantisation_aware, steps=4)
     monkeypatch.setattr(quantisation_aware, "quantisation_aware", learn)

@@ -28,11 +28,11 @@ def cluster(*workers: str, index: int = 0) -> str:
     return json.dumps({"cluster": {"worker": workers}, "task": {"type": "worker", "index": index}})
 
 
-def test_without_a_gpu_the_processor_trains_in_float32():
+def test_without_a_gpu_the_processor_trains():
     strategy = strategy_of(Hardware())
     assert isinstance(strategy, tf.distribute.OneDeviceStrategy)
     assert (strategy.num_replicas_in_sync, is_chief(strategy)) == (1, True)
-    assert set_precision(Hardware()) == "float32"
+    assert set_precision(Hardware(precision="float32")) == "float32"
     assert tf_keras.mixed_precision.global_policy().name == "float32"
 
 
