@@ -35,8 +35,22 @@ def write_onnx(model: RawModel, path: Path, spec: InputSpec) -> None:
         converted, _ = tf2onnx.convert.from_function(run, signature, opset=OPSET)
     for tensor in (*converted.graph.input, *converted.graph.output):
         tensor.type.tensor_type.shape.dim[0].dim_param = _BATCH  # the converter invents a name for each
+    _name_upsampling_by_what_stays(converted.graph)
     _check(converted, path)
     path.write_bytes(converted.SerializeToString())
+
+
+def _name_upsampling_by_what_stays(graph: onnx.GraphProto) -> None:
+    """The converter writes TensorFlow's own name for the mode, which ONNX means to drop and runtimes warn about.
+
+    Of an upsampling by a whole number, the nearest pixel is the same in this one.
+    """
+    for node in (node for node in graph.node if node.op_type == "Resize"):
+        for attribute in node.attribute:
+            if attribute.s == b"tf_half_pixel_for_nn":
+                attribute.s = b"asymmetric"
+            elif attribute.name == "nearest_mode":
+                attribute.s = b"floor"
 
 
 def _check(converted: Any, path: Path) -> None:

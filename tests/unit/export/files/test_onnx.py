@@ -130,6 +130,15 @@ def test_its_weights_lie_in_it_once_and_only_the_picture_and_the_heads_are_trans
     assert nodes.count("Transpose") <= 1 + 2 * levels + 2 * upsampled < nodes.count("Conv") / 4
 
 
+def test_a_runtime_loads_it_without_a_warning(file: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    resized = [node for node in onnx.load(file).graph.node if node.op_type == "Resize"]
+    modes = {one.name: one.s for node in resized for one in node.attribute}
+    assert len(resized) == 2  # from level 5 to 4, and from there to 3
+    assert (modes["coordinate_transformation_mode"], modes["nearest_mode"]) == (b"asymmetric", b"floor")
+    onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    assert "".join(capfd.readouterr()) == ""
+
+
 class Unknown:
     """A model with an operation that ONNX does not have."""
 
