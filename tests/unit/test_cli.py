@@ -27,6 +27,7 @@ def vigie(*words: object, code: int | None = 0) -> "subprocess.CompletedProcess[
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_pictures_become_a_bundle_and_its_detections_by_commands_alone(tmp_path: Path) -> None:
     experiment = tmp_path / "small.yaml"

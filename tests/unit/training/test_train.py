@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from vigie.errors import BadRun, BadSetting
+from vigie.machine import multiplies_bfloat16
 from vigie.runs import Run
 from vigie.training.losses import read_losses, read_validation
 from vigie.training.train import load_trained, train, training_key
@@ -77,7 +78,7 @@ def test_what_it_was_trained_on_and_with_stands_beside_the_weights(
         "tf-models-official",
         "numpy",
     }
-    assert sitting["environment"]["precision"] == "float32"
+    assert sitting["environment"]["precision"] == ("bfloat16_gradients" if multiplies_bfloat16() else "float32")
 
 
 def test_what_says_that_a_training_is_whole_names_its_key(trained_run: Run) -> None:
