@@ -1,6 +1,6 @@
 """From a run's best weights to the files of a bundle."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +9,7 @@ from vigie.bundle import FP16, FP32, INT8, ONNX, POSTPROCESS, SAVED_MODEL, Bundl
 from vigie.code_version import code_version
 from vigie.data.prepare import load_manifest, read_part
 from vigie.decoding import Decoder
-from vigie.errors import BadBundle
+from vigie.errors import BadBundle, BadSetting
 from vigie.pictures import Pixels
 from vigie.progress import progress as progress_bar
 from vigie.resizing import InputSize, resized
@@ -19,14 +19,30 @@ from vigie.training.train import Trained
 if TYPE_CHECKING:  # it imports TensorFlow, which has to be quietened first
     from vigie.export.files.raw_model import RawModel
 
+FILES = (SAVED_MODEL, FP32, FP16, INT8, POSTPROCESS, ONNX)
+"""What a run's model can be exported to."""
+
 TRIAL_FOLDER = "trial"
 TRIAL_PICTURES = 12
 # A seed that no training set draws from: `MovingScene` has backgrounds of its own besides.
 TRIAL_SCENE = "synthetic:seed=2026"
 
 
-def build_files(run: Run, trained: Trained, folder: Path, *, progress: bool = True) -> ModelFacts:
-    """Write every file of the run's model into `folder`. Calibrated is on pictures of the training part alone.
+def chosen_files(names: Sequence[str]) -> tuple[str, ...]:
+    """Of `FILES` those that are named, in that order; all without any.
+
+    Raises:
+        BadSetting: a name is none of them.
+    """
+    if unknown := sorted(set(names) - set(FILES)):
+        raise BadSetting(f"there is no file {', '.join(unknown)} to export; there are: {', '.join(FILES)}")
+    return tuple(file for file in FILES if file in names or not names)
+
+
+def build_files(
+    run: Run, trained: Trained, folder: Path, *, files: Sequence[str] = FILES, progress: bool = True
+) -> ModelFacts:
+    """Write the files of the run's model into `folder`. Calibrated is on pictures of the training part alone.
 
     Raises:
         BadRun: the weights do not fit.
@@ -39,13 +55,13 @@ def build_files(run: Run, trained: Trained, folder: Path, *, progress: bool = Tr
 
     model = raw_model(run.experiment, trained.checkpoints, normalised_input=True)
     writers = _writers(run, model, folder, decoder(run.experiment, score_threshold=EVALUATION_SCORE_THRESHOLD))
-    with progress_bar(list(writers), description="building", unit="file", show=progress) as bar:
+    with progress_bar(files, description="building", unit="file", show=progress) as bar:
         for name in bar:
             bar.set_description(f"building {name}")
             writers[name]()
-    if not (folder / SAVED_MODEL).is_file():
+    if SAVED_MODEL in files and not (folder / SAVED_MODEL).is_file():
         raise BadBundle(f"{folder}: TensorFlow wrote no {SAVED_MODEL}")
-    return _facts(run, trained, folder)
+    return _facts(run, trained, folder, default=FP32 if FP32 in files else files[0])
 
 
 def write_int8_of(run: Run, model: "RawModel", path: Path) -> None:
@@ -116,9 +132,9 @@ def _writers(run: Run, model: "RawModel", folder: Path, decoding: Decoder) -> di
     }
 
 
-def _facts(run: Run, trained: Trained, folder: Path) -> ModelFacts:
+def _facts(run: Run, trained: Trained, folder: Path, *, default: str) -> ModelFacts:
     return ModelFacts(
-        default=FP32,
+        default=default,
         labels=run.experiment.classes,
         input=input_spec(run),
         outputs=OutputSpec(),

@@ -52,6 +52,7 @@ def export(
     run: Run,
     out: Path,
     *,
+    files: Sequence[str] = (),
     progress: bool = True,
     qat: bool = True,
     precision: float | None = None,
@@ -59,18 +60,18 @@ def export(
 ) -> Exported:
     """Export the run's best weights as the next version in `out`: those files that pass the gate.
 
-    `qat`: where the int8 file loses too much, the model learns on with its numbers rounded. `precision`: that the
-    thresholds of labels are to reach on validation; without, they are those with the best F1. `timed`: each file's time
-    is taken.
+    `files`: those of `vigie.export.building.FILES` that are wanted; all without any. `qat`: where the int8 file loses
+    too much, the model learns on with its numbers rounded. `precision`: that the thresholds of labels are to reach on
+    validation; without, they are those with the best F1. `timed`: each file's time is taken.
 
     The same training exported before in the same way is returned as it is.
 
     Raises:
         BadRun: the training is not whole, or stale.
         BadData: the run's records are missing.
-        BadSetting: a precision out of range.
+        BadSetting: a precision out of range, or a file that there is not.
     """
-    with staged_files(run, out, qat=qat, precision=precision, progress=progress) as staged:
+    with staged_files(run, out, files=files, qat=qat, precision=precision, progress=progress) as staged:
         gated = pass_gate(staged, timed=timed, progress=progress)
         if staged.published or gated.gate.default is None:
             return Exported(staged.bundle if staged.published else None, gated.gate.refusals)

@@ -71,6 +71,7 @@ class Asked(_Kept):
 
     precision: float | None = None
     qat: bool = True
+    files: tuple[str, ...] = Field(default=(), description="those alone; all without any")
 
 
 class Gate(_Kept):

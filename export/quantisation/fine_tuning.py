@@ -172,6 +172,7 @@ class FineTuning:
             list(class_factors(self._run.records, experiment.balance).values()),
             experiment.model.resize,
             list(rarity(self._run.records, experiment.balance).values()),
+            experiment.classes,
         )
         labeller = Labeller(experiment.model, experiment.assignment)
         return inputs.batches(labeller, first_step=self._trained.steps + step)

@@ -390,6 +390,9 @@ def export_command(
     qat: Annotated[
         bool, typer.Option(help="Train on with the rounding of int8 where that file loses too much without.")
     ] = True,
+    file: Annotated[
+        list[str] | None, typer.Option(help="Export it alone, such as model_int8.tflite; may stand several times.")
+    ] = None,
 ) -> None:
     """Export a run's checkpoint into a model bundle; a file that does not equal the checkpoint is left out.
 
@@ -401,7 +404,7 @@ def export_command(
     from vigie.export.export import export
     from vigie.runs import load_run
 
-    exported = export(load_run(run), out, precision=precision, qat=qat)
+    exported = export(load_run(run), out, files=file or (), precision=precision, qat=qat)
     for refusal in exported.refused:
         sys.stderr.write(f"vigie: {refusal}\n")
     if exported.bundle is not None:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,7 @@ def staged_copy(run: Run, bundle: Bundle, out: Path, monkeypatch: pytest.MonkeyP
 
 
 def copied(bundle: Bundle) -> Callable[..., ModelFacts]:
-    def build(run: Run, trained: object, folder: Path, *, progress: bool) -> ModelFacts:
+    def build(run: Run, trained: object, folder: Path, *, files: Sequence[str], progress: bool) -> ModelFacts:
         for name in bundle.manifest.files:
             if name not in {"gate.json", "labels.txt"}:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -291,6 +291,21 @@ def test_another_precision_is_another_export_and_one_out_of_range_none(
             export(untrained_run, out, precision=wrong, progress=False)
 
 
+def test_the_files_that_are_asked_for_are_built_alone(
+    untrained_run: Run, exported_bundle: Bundle, tmp_path: Path
+) -> None:
+    out = tmp_path / "untrained"
+    done = export(untrained_run, out, files=[INT8, FP16], qat=False, timed=False, progress=False)
+    assert done.bundle is not None
+    built = {file for file in exported_bundle.manifest.files if (done.bundle.folder / file).exists()}
+    assert {FP16} <= built <= {FP16, INT8, "labels.txt", "gate.json"}  # int8 loses too much of some untrained models
+    assert done.bundle.manifest.default in {INT8, FP16}
+    assert {one.file for one in read_gate(done.bundle).files} == {INT8, FP16}
+    assert export(untrained_run, out, files=[FP16, INT8], qat=False, progress=False) == done  # in whatever order
+    with pytest.raises(BadSetting, match=r"there is no file model\.pt to export; there are: saved_model\.pb"):
+        export(untrained_run, out, files=["model.pt"], progress=False)
+
+
 def test_another_training_is_the_next_version_and_photographs_travel_with_it(
     untrained_run: Run, exported_bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,8 +318,8 @@ def test_another_training_is_the_next_version_and_photographs_travel_with_it(
     photographs = dataclasses.replace(untrained_run, pictures=tmp_path / "photographs")
     build = copied(exported_bundle)
 
-    def build_with_trial(run: Run, trained: object, folder: Path, *, progress: bool) -> ModelFacts:
-        facts = build(run, trained, folder, progress=progress)
+    def build_with_trial(run: Run, trained: object, folder: Path, **asked: Any) -> ModelFacts:
+        facts = build(run, trained, folder, **asked)
         return facts.model_copy(update={"trial_source": trial(run, folder)})
 
     monkeypatch.setattr(staging, "build_files", build_with_trial)
