@@ -105,9 +105,9 @@ def _make_alive(network: Any, pictures: npt.NDArray[np.float32]) -> None:
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.momentum = 0.0
     network(pictures, training=True)
-    for variable in network.head.trainable_variables:
+    for place, variable in enumerate(network.head.trainable_variables):
         if "kernel" in variable.name and ("/scores/" in variable.name or "/boxes/" in variable.name):
-            variable.assign(tf.random.stateless_normal(variable.shape, seed=(1, len(variable.name)), stddev=0.1))
+            variable.assign(tf.random.stateless_normal(variable.shape, seed=(1, place), stddev=0.1))
         elif "bias" in variable.name and "/scores/" in variable.name:
             variable.assign(tf.zeros_like(variable))
     _stretch(network, pictures)

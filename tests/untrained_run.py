@@ -146,7 +146,7 @@ def _make_alive(model: Any, pictures: npt.NDArray[np.float32]) -> None:
         if isinstance(layer, tf_keras.layers.BatchNormalization):
             layer.momentum = 0.0
     model(pictures, training=True)
-    for variable in model.head.trainable_variables:
+    for place, variable in enumerate(model.head.trainable_variables):
         if "/scores/" in variable.name or "/boxes/" in variable.name:
-            spread = tf.random.stateless_normal(variable.shape, seed=(1, len(variable.name)), stddev=0.4)
+            spread = tf.random.stateless_normal(variable.shape, seed=(1, place), stddev=0.4)
             variable.assign(tf.fill(variable.shape, -2.0) if "/scores/bias" in variable.name else spread)
