@@ -15,6 +15,8 @@ from official.vision.dataloaders.tf_example_decoder import TfExampleDecoder
 from vigie.experiment import Augmentation, Balance
 from vigie.resizing import Resize
 from vigie.training.augmentation.augment import augment
+from vigie.training.augmentation.composite import CompositeIds, composite
+from vigie.training.augmentation.draws import sometimes
 from vigie.training.augmentation.mosaic import mosaic
 from vigie.training.augmentation.paste import paste
 from vigie.training.balance import by_class_id, class_ids, weighted
@@ -33,7 +35,8 @@ MOSAIC_PARTNERS = 3
 class TrainingInputs:
     """`factors` are those of the classes, in their order, from `vigie.data.balance.class_factors`; `resize` is how
     pictures come to the input, as it will be at detection. `rarity` are their repeat factors whatever the method of
-    the balance, needed for pasting: what is pasted is of a class above 1 where there is one."""
+    the balance, needed for pasting: what is pasted is of a class above 1 where there is one. `classes` are needed for
+    composites."""
 
     files: Sequence[Path]
     batch: int
@@ -43,6 +46,7 @@ class TrainingInputs:
     factors: Sequence[float]
     resize: Resize
     rarity: Sequence[float] = ()
+    classes: Sequence[str] = ()
 
     def batches(
         self, labeller: Labeller, *, first_step: int = 0, context: tf.distribute.InputContext | None = None
@@ -110,8 +114,8 @@ class TrainingInputs:
     def _drawn(
         self, serialised: tf.Tensor, partners: tf.Tensor | None, seed: tf.Tensor, height: int, width: int
     ) -> Annotated:
-        """The picture, or at the chances of the augmentation a mosaic with its partners, and an object of its donor on
-        it; what is not needed is not decoded."""
+        """The picture, or at the chances of the augmentation a mosaic with its partners, an object of its donor on it,
+        and one made of two of its own; what is not needed is not decoded."""
         drawn = _annotated(serialised)
         if self.augmentation.mosaic and partners is not None:
             chosen, layout = self.mosaic_draw(seed)
@@ -126,7 +130,17 @@ class TrainingInputs:
             chosen, layout = self.paste_draw(seed)
             favour, bare = by_class_id(list(self.rarity)), drawn
             drawn = tf.cond(chosen, lambda: paste(bare, _annotated(partners[-1]), favour, layout), lambda: bare)
-        return drawn
+        return self._with_composite(drawn, tf.random.fold_in(seed, tf.constant(3, tf.int64)))
+
+    def _with_composite(self, drawn: Annotated, seed: tf.Tensor) -> Annotated:
+        of = self.augmentation.composite_of
+        if not self.augmentation.composite or of is None:
+            return drawn
+        ids = CompositeIds(*(1 + self.classes.index(label) for label in (of.upper, of.lower, of.makes)))
+        made: Annotated = sometimes(
+            self.augmentation.composite, seed, lambda: composite(drawn, ids, seed), lambda: drawn
+        )
+        return made
 
 
 def _normalised(image: tf.Tensor, height: int, width: int) -> tf.Tensor:

@@ -135,6 +135,7 @@ class _Training:
             factors,
             experiment.model.resize,
             list(rarity(run.records, experiment.balance).values()),
+            experiment.classes,
         )
         clear_unfinished(folder)
         with strategy.scope():

@@ -192,6 +192,14 @@ class Balance(_Section):
 Chance = Annotated[float, Field(ge=0, le=1, strict=True)]
 
 
+class CompositeOf(_Section):
+    """What looks like `upper` above and `lower` below: with a mask that slipped, a bare face above a masked one."""
+
+    upper: Label
+    lower: Label
+    makes: Label
+
+
 class Augmentation(_Section):
     """What the input pipeline does to a training picture, anew each time. Plain numbers are probabilities; 0 is off."""
 
@@ -216,6 +224,16 @@ class Augmentation(_Section):
         default=0.0,
         description="an object of another picture put onto it, of a class rare by balance.threshold",
     )
+    composite: Chance = Field(
+        default=0.0, description="an object of a class made of two others, see composite_of, where a picture has both"
+    )
+    composite_of: CompositeOf | None = None
+
+    @model_validator(mode="after")
+    def _composite_is_known(self) -> Self:
+        if self.composite and self.composite_of is None:
+            raise ValueError("composite: composite_of is missing, such as {upper: bare, lower: masked, makes: slipped}")
+        return self
 
 
 class About(_Section):
@@ -241,6 +259,13 @@ class Experiment(_Section):
     balance: Balance = Balance()
     augmentation: Augmentation = Augmentation()
     about: About | None = Field(default=None, description="for the model card")
+
+    @model_validator(mode="after")
+    def _composite_of_classes(self) -> Self:
+        of = self.augmentation.composite_of
+        if of is not None and (unknown := sorted({of.upper, of.lower, of.makes} - set(self.classes))):
+            raise ValueError(f"augmentation.composite_of: {', '.join(unknown)} is not among the classes {self.classes}")
+        return self
 
     @model_validator(mode="after")
     def _classes_differ(self) -> Self:

@@ -26,7 +26,7 @@ def test_what_is_written_back_reads_as_the_same_experiment(tmp_path: Path) -> No
     assert (experiment.model.input_width, experiment.model.input_height) == (320, 320)
 
 
-@pytest.mark.parametrize("name", ["demo", "facemask"])
+@pytest.mark.parametrize("name", ["demo", "facemask", "facemask-320"])
 def test_the_experiments_of_the_project_can_be_read(name: str, pytestconfig: pytest.Config) -> None:
     experiment = load_experiment(pytestconfig.rootpath / "config" / "experiments" / f"{name}.yaml")
     assert experiment.name == name
@@ -49,6 +49,11 @@ def test_the_experiments_of_the_project_can_be_read(name: str, pytestconfig: pyt
         (SMALL + "split: {validation: 0.5, test: 0.5}", ("split", "leave nothing to train on")),
         (SMALL + "augmentation: {flip: true}", ("augmentation.flip", "number")),
         (SMALL + "augmentation: {mosaic: 1.5}", ("augmentation.mosaic", "1.5")),
+        (SMALL + "augmentation: {composite: 0.5}", ("augmentation", "composite_of is missing")),
+        (
+            SMALL + "augmentation: {composite_of: {upper: cat, lower: bird, makes: dog}}",
+            ("augmentation.composite_of", "bird is not among the classes"),
+        ),
         ("- a list", ("mapping",)),
         ("name: [", ("YAML",)),
     ],

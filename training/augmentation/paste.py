@@ -6,6 +6,7 @@ same again. Kisantal et al. (arXiv:1902.07296) found the same for small objects.
 
 import tensorflow as tf
 
+from vigie.training.augmentation.blending import blended
 from vigie.training.augmentation.draws import uniform
 from vigie.training.augmentation.windows import Annotated, sound
 
@@ -56,7 +57,7 @@ def _pasted(picture: Annotated, donor: Annotated, chosen: tf.Tensor, seed: tf.Te
     changed: Annotated = tf.cond(
         free[first],
         lambda: (
-            _blended(image, copy, inner, whole, corners[first]),
+            blended(image, copy, inner, whole, corners[first]),
             tf.concat([boxes, places[first][None]], axis=0),
             tf.concat([classes, donor[2][chosen][None]], axis=0),
         ),
@@ -103,27 +104,6 @@ def _free(places: tf.Tensor, boxes: tf.Tensor) -> tf.Tensor:
     shared = tf.reduce_prod(tf.maximum(bottom_right - top_left, 0), axis=2)
     smaller = tf.minimum(_areas(places)[:, None], _areas(boxes)[None])
     return tf.reduce_all(shared <= _MOST_COVERED * smaller, axis=1)
-
-
-def _blended(image: tf.Tensor, copy: tf.Tensor, inner: tf.Tensor, whole: tf.Tensor, corner: tf.Tensor) -> tf.Tensor:
-    """The copy over the picture: all of it within its box, fading to nothing at the end of its margin."""
-    rows, columns = tf.unstack(tf.cast(whole, tf.int32))
-    patch = tf.image.resize(copy, [rows, columns], method="bilinear", antialias=True)
-    fade = _ramp(rows, inner[0], inner[2])[:, None] * _ramp(columns, inner[1], inner[3])[None]
-    top, left = tf.unstack(tf.cast(corner, tf.int32))
-    under = tf.cast(image[top : top + rows, left : left + columns], tf.float32)
-    mixed = tf.cast(tf.round(under + (patch - under) * fade[:, :, None]), tf.uint8)
-    middle = tf.concat([image[top : top + rows, :left], mixed, image[top : top + rows, left + columns :]], axis=1)
-    return tf.concat([image[:top], middle, image[top + rows :]], axis=0)
-
-
-def _ramp(length: tf.Tensor, begin: tf.Tensor, end: tf.Tensor) -> tf.Tensor:
-    """1 from `begin` to `end`, falling to 0 at both ends of `length` pixels; where there is no margin it stays 1."""
-    middles = tf.cast(tf.range(length), tf.float32) + 0.5
-    after = tf.cast(length, tf.float32) - end
-    rising = tf.where(begin >= 1, middles / tf.maximum(begin, 1), 1.0)
-    falling = tf.where(after >= 1, (tf.cast(length, tf.float32) - middles) / tf.maximum(after, 1), 1.0)
-    return tf.clip_by_value(tf.minimum(rising, falling), 0.0, 1.0)
 
 
 def _shorter_px(boxes: tf.Tensor, image: tf.Tensor) -> tf.Tensor:

@@ -17,6 +17,7 @@ from vigie.drawing import PALETTE
 from vigie.experiment import Augmentation
 from vigie.resizing import Resize
 from vigie.training.augmentation.augment import augment
+from vigie.training.augmentation.composite import CompositeIds, composite
 from vigie.training.augmentation.draws import sometimes
 from vigie.training.augmentation.mosaic import mosaic
 from vigie.training.augmentation.paste import paste
@@ -47,9 +48,11 @@ def contact_sheet(
     samples = list(islice(read_part(records, "train"), pictures + 3))  # a mosaic takes three more
     originals = [_original(sample, labels) for sample in samples]
     donor = _of_the_rarest(records, labels) if spec.paste else None
+    of = spec.composite_of if spec.composite else None
+    ids = None if of is None else CompositeIds(*map(labels.index, (of.upper, of.lower, of.makes)))
     rows = [
-        _row([originals[(number + step) % len(originals)] for step in range(4)], donor, spec, (height, width), resize,
-             seeds)
+        _row([originals[(number + step) % len(originals)] for step in range(4)], donor, ids, spec, (height, width),
+             resize, seeds)
         for number, seeds in enumerate(_seeds(seed, min(pictures, len(samples)), variants))
     ]  # fmt: skip
     figure = Figure(
@@ -101,6 +104,7 @@ def _seeds(seed: int, rows: int, columns: int) -> list[list[tf.Tensor]]:
 def _row(
     four: Sequence[Annotated],
     donor: Annotated | None,
+    ids: CompositeIds | None,
     spec: Augmentation,
     size: tuple[int, int],
     resize: Resize,
@@ -114,6 +118,8 @@ def _row(
         annotated = mosaic(images, boxes, classes, seed, *size, resize) if is_mosaic else four[0]
         if donor is not None:
             annotated = _with_a_copy(annotated, donor, spec, seed)
+        if ids is not None:
+            annotated = _with_a_composite(annotated, ids, spec, seed)
         made.append(augment(*annotated, seed, spec, *size, resize))
     return made
 
@@ -121,6 +127,10 @@ def _row(
 def _with_a_copy(annotated: Annotated, donor: Annotated, spec: Augmentation, seed: tf.Tensor) -> Annotated:
     favour = tf.ones(1 + int(tf.reduce_max(donor[2])))
     return sometimes(spec.paste, seed, lambda: paste(annotated, donor, favour, seed), lambda: annotated)
+
+
+def _with_a_composite(annotated: Annotated, ids: CompositeIds, spec: Augmentation, seed: tf.Tensor) -> Annotated:
+    return sometimes(spec.composite, seed, lambda: composite(annotated, ids, seed), lambda: annotated)
 
 
 def _show(place: Axes, annotated: Annotated) -> None:

@@ -30,7 +30,7 @@ def ssd_of(root: Section) -> Section:
         what = _REFUSED.get(kinds[0], "no SSD")
         raise BadSetting(
             f"{root.where}: line {model.line}: model: {kinds[0]} is {what}; Vigie trains SSD MobileNet V2 FPNLite: "
-            "begin with config/experiments/facemask.yaml and your label map"
+            "begin with config/experiments/facemask-320.yaml and your label map"
         )
     return ssd
 

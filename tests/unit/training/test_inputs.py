@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 
 from vigie.data.prepare import load_manifest, part_files
-from vigie.experiment import Augmentation, Balance
+from vigie.experiment import Augmentation, Balance, CompositeOf
 from vigie.pictures import encode_jpeg
 from vigie.runs import Run
 
 Batches = Callable[..., list[Any]]
 
 PLAIN = Augmentation(flip=0, scale=0)
-EVERYTHING = Augmentation(crop=0.5, colour=0.5, blur=0.5, jpeg=0.5, mosaic=0.5, paste=0.5)
+SLIPPED = CompositeOf(upper="without_mask", lower="with_mask", makes="mask_weared_incorrect")
+EVERYTHING = Augmentation(
+    crop=0.5, colour=0.5, blur=0.5, jpeg=0.5, mosaic=0.5, paste=0.5, composite=0.5, composite_of=SLIPPED
+)
 REPEATED = Balance(method="repeat_factors")
 
 
@@ -38,7 +41,10 @@ def batches(tiny_run: Run) -> Batches:
         factors: Sequence[float] = (1.0, 1.5, 2.25),
         first_step: int = 0,
     ) -> list[Any]:
-        inputs = TrainingInputs(files, batch, seed, augmentation, balance, factors, "stretch", (1.0, 1.5, 2.25))
+        classes = tiny_run.experiment.classes
+        inputs = TrainingInputs(
+            files, batch, seed, augmentation, balance, factors, "stretch", (1.0, 1.5, 2.25), classes
+        )
         return list(islice(inputs.batches(labeller, first_step=first_step).as_numpy_iterator(), count))
 
     return batches
@@ -160,6 +166,29 @@ def test_without_augmentation_pictures_and_labels_are_those_of_model_garden(tiny
         assert np.abs(codes - their_codes)[same_object].max() < 1e-3
         for name in ("cls_weights", "box_weights"):
             assert np.array_equal(labels[name][0][same], their_labels[name][same]), name
+
+
+def test_composites_change_the_class_of_objects_and_nothing_of_their_boxes(tiny_run: Run, batches: Batches) -> None:
+    slipped = 1 + tiny_run.experiment.classes.index(SLIPPED.makes)
+    bare = 1 + tiny_run.experiment.classes.index(SLIPPED.upper)
+    plain = batches(12, augmentation=PLAIN, balance=Balance())
+    made = batches(
+        12, augmentation=PLAIN.model_copy(update={"composite": 1.0, "composite_of": SLIPPED}), balance=Balance()
+    )
+    changes = set()
+    for (_, before), (_, after) in zip(plain, made, strict=True):
+        for kind in ("box_targets", "cls_weights", "box_weights"):
+            for one, other in zip(np_leaves(before[kind]), np_leaves(after[kind]), strict=True):
+                np.testing.assert_array_equal(one, other)
+        pairs = zip(np_leaves(before["cls_targets"]), np_leaves(after["cls_targets"]), strict=True)
+        changes |= {pair for one, other in pairs for pair in zip(one.ravel(), other.ravel(), strict=True)}
+    assert {(int(one), int(other)) for one, other in changes if one != other} == {(bare, slipped)}
+
+
+def np_leaves(tree: Any) -> list[np.ndarray[Any, np.dtype[Any]]]:
+    import tensorflow as tf
+
+    return [np.asarray(leaf) for leaf in tf.nest.flatten(tree)]
 
 
 def flat(levels: dict[str, Any], size: int) -> np.ndarray[Any, np.dtype[Any]]:

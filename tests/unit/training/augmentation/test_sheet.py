@@ -10,7 +10,7 @@ from vigie.cartoons import LABELS
 from vigie.data.prepare import load_manifest, prepare, read_part
 from vigie.data.synthetic import write_set
 from vigie.drawing import PALETTE
-from vigie.experiment import Augmentation
+from vigie.experiment import Augmentation, CompositeOf
 from vigie.resizing import GREY
 from vigie.training.augmentation.sheet import contact_sheet
 
@@ -76,6 +76,24 @@ def test_variants_differ_and_the_same_seed_gives_the_same_sheet(records: Path) -
     assert len(set(first)) == len(first)
     assert pixels(1) == first
     assert pixels(2) != first
+
+
+def test_composites_are_shown_as_the_class_that_they_make(records: Path) -> None:
+    of = CompositeOf(upper="without_mask", lower="with_mask", makes="mask_weared_incorrect")
+    plain, more = (
+        contact_sheet(
+            records, Augmentation(flip=0, scale=0, composite=chance, composite_of=of), 96, 72, pictures=12, variants=1
+        ).axes
+        for chance in (0.0, 1.0)
+    )
+    colours = [tuple(part / 255 for part in PALETTE[LABELS.index(label)]) for label in (of.upper, of.makes)]
+    changed = [
+        (before.get_edgecolor()[:3], after.get_edgecolor()[:3]) for one, other in zip(plain, more, strict=True)
+        for before, after in zip(one.patches, other.patches, strict=True)
+        if before.get_edgecolor() != after.get_edgecolor()
+    ]  # fmt: skip
+    assert changed
+    assert set(changed) == {tuple(colours)}
 
 
 def test_what_is_pasted_onto_a_variant_is_of_the_rarest_class(records: Path) -> None:
