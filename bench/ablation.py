@@ -18,10 +18,11 @@ import pandas as pd
 import yaml
 
 from vigie.data.of_run import records_of
+from vigie.data.parts import Part
 from vigie.data.prepare import load_manifest, read_part
 from vigie.experiment import Experiment
 from vigie.runs import Run, open_run
-from vigie.training.evaluation import evaluate
+from vigie.training.evaluation import Evaluation, evaluate
 from vigie.training.facts import FACTS_FILE
 from vigie.training.losses import VALIDATION_FILE
 from vigie.training.measuring import detector_of, input_size_of
@@ -72,30 +73,39 @@ def trained(work: Path, values: dict[str, Any]) -> Run:
 
 def kept(row: str, run: Run, change: Mapping[str, Any]) -> dict[str, Any]:
     """The row's line of the table, after its files are written."""
-    manifest = load_manifest(run.records)
-    found = evaluate(
-        detector_of(run.folder),
-        read_part(run.records, "validation"),
-        labels=manifest.classes,
-        max_pictures=manifest.parts["validation"].pictures,
-        input_size=input_size_of(run.folder),
-    )
-    folder = RESULTS / row
+    line = write_results(row, run)
+    (RESULTS / row / "change.yaml").write_text(yaml.safe_dump(dict(change)))
+    before = [one for one in (pd.read_csv(TABLE).to_dict("records") if TABLE.is_file() else []) if one["row"] != row]
+    pd.DataFrame([*before, line]).to_csv(TABLE, index=False, float_format="%.4f")
+    return line
+
+
+def write_results(name: str, run: Run) -> dict[str, Any]:
+    """The run's metrics on validation and its curve into docs/facemask/, and what is told of it on a line."""
+    found = on_part(run, "validation")
+    folder = RESULTS / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "metrics.json").write_text(json.dumps(found.to_json(), indent=1) + "\n")
-    (folder / VALIDATION_FILE).write_bytes((run.checkpoints / VALIDATION_FILE).read_bytes())
-    (folder / "change.yaml").write_text(yaml.safe_dump(dict(change)))
     values = found.to_json()
-    line = {
-        "row": row,
+    (folder / "metrics.json").write_text(json.dumps(values, indent=1) + "\n")
+    (folder / VALIDATION_FILE).write_bytes((run.checkpoints / VALIDATION_FILE).read_bytes())
+    return {
+        "row": name,
         "mAP": values["mAP"],
         "mAP50": values["mAP50"],
         **{f"AP50 {label}": one["AP50"] for label, one in values["per_class"].items()},
         "minutes": minutes(run),
     }
-    before = [one for one in (pd.read_csv(TABLE).to_dict("records") if TABLE.is_file() else []) if one["row"] != row]
-    pd.DataFrame([*before, line]).to_csv(TABLE, index=False, float_format="%.4f")
-    return line
+
+
+def on_part(run: Run, part: Part) -> Evaluation:
+    manifest = load_manifest(run.records)
+    return evaluate(
+        detector_of(run.folder),
+        read_part(run.records, part),
+        labels=manifest.classes,
+        max_pictures=manifest.parts[part].pictures,
+        input_size=input_size_of(run.folder),
+    )
 
 
 def minutes(run: Run) -> float | None:
