@@ -1,7 +1,6 @@
 """Durable messages in and out: our buses beside plain kafka-python on the same broker."""
 
 import os
-import socket
 import tempfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from timing import alternated, table
 
 from vigie import adapters
 from vigie.errors import Unavailable
+from vigie.loopback import free_port
 from vigie.ports import Bus, Message
 from vigie.settings import load_settings
 from vigie.streaming.broker import start_broker, stop_broker
@@ -48,12 +48,6 @@ def plain(producer: KafkaProducer, address: str) -> None:
 
 
 PAYLOAD = os.urandom(SIZE_BYTES)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def main() -> None:

@@ -27,13 +27,13 @@ from pathlib import Path
 from typing import IO
 
 from vigie.errors import BadSetting, Unavailable
+from vigie.loopback import HOST, free_port
 from vigie.settings import KAFKA_VARIABLE, BusSettings, KafkaBus, load_settings
 from vigie.streaming.buses import KAFKA_MESSAGE_BYTES
 from vigie.streaming.jars import java, kafka_jars
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
 HEAP_MB = 512
 READY_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 30.0
@@ -186,9 +186,7 @@ def _format(folder: Path, java_command: list[str], port: int) -> None:
 
 
 def _properties(folder: Path, port: int) -> str:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        controller = probe.getsockname()[1]
+    controller = free_port()
     values = {
         "process.roles": "broker,controller",
         "node.id": 1,

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,16 +10,11 @@ from pathlib import Path
 import needs
 import pytest
 
+from vigie.loopback import free_port
 from vigie.streaming.broker import broker_running, start_broker, stop_broker
 
 JARS = needs.ROOT / "runs" / "kafka" / "libs"  # those of `make kafka`, so that they are fetched once
 HEAP_MB = 256
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass(frozen=True)

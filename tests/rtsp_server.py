@@ -70,6 +70,8 @@ class RtspServer:
         return f"rtsp://{who}127.0.0.1:{self.port}/live"
 
     def start(self) -> None:
+        from vigie.loopback import free_port  # not at the top: the server's own Python has no Vigie
+
         self.port = self.port or free_port()
         words = [str(SYSTEM_PYTHON), __file__, str(self.port), self.source, *filter(None, (self.user, self.password))]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -104,12 +106,6 @@ class RtspServer:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import re
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from vigie.domain import Box, Detection
+from vigie.loopback import free_port
 from vigie.pictures import encode_jpeg
 from vigie.ports import Bus
 from vigie.streaming.web.server import serving
@@ -169,12 +169,6 @@ def test_both_languages_say_the_same_things(chromium: Browser, bus: Bus) -> None
                 assert len(said) > 40
                 assert all(said)
                 assert "undefined" not in page.locator("body").inner_text()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def test_the_page_comes_back_by_itself_when_the_server_does(chromium: Browser, bus: Bus) -> None:

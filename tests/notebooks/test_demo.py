@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from vigie.loopback import free_port
+
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_the_demo_trains_deploys_and_finds_the_faces_of_its_camera(tmp_path: Path) -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     folders = {"VIGIE_RUNS": str(tmp_path / "runs"), "VIGIE_MODELS": str(tmp_path / "models")}
     done = subprocess.run(
         [sys.executable, "-m", "vigie", "demo", "--seconds", "20"],

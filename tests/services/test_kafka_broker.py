@@ -11,9 +11,10 @@ from pathlib import Path
 
 import needs
 import pytest
-from kafka_server import HEAP_MB, JARS, free_port
+from kafka_server import HEAP_MB, JARS
 
 from vigie.errors import Unavailable
+from vigie.loopback import free_port
 from vigie.streaming.broker import broker_running, start_broker, stop_broker
 
 pytestmark = pytest.mark.services
@@ -44,7 +45,8 @@ def test_a_broker_outlives_its_starter_is_found_again_and_ends_without_a_trace(f
     port = free_port()
     arguments = f"Path({str(folder)!r}), port={port}, jars=Path({str(JARS)!r}), heap_mb={HEAP_MB}"
     script = f"from pathlib import Path; from vigie.streaming.broker import *; print(start_broker({arguments}))"
-    starter = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    starter = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert starter.returncode == 0, starter.stderr
     assert starter.stdout == f"127.0.0.1:{port}\n"
     running = broker_running(folder)
     assert running is not None

@@ -6,10 +6,11 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from kafka_server import KafkaServer, free_port
+from kafka_server import KafkaServer
 
 from vigie import adapters
 from vigie.errors import BadSetting, BusUnavailable
+from vigie.loopback import free_port
 from vigie.ports import Bus, Consumer, Message, Record
 
 pytestmark = [pytest.mark.services, pytest.mark.chaos]

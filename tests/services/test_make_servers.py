@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import needs
 import pytest
+
+from vigie.loopback import free_port
 
 pytestmark = pytest.mark.services
 START_S = 60.0
@@ -36,12 +37,6 @@ def started(target: str, arguments: str, folder: Path) -> Iterator[None]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(timeout=30)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 def page(address: str) -> str:

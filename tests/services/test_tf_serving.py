@@ -13,11 +13,11 @@ from threading import Event
 from typing import Any
 
 import pytest
-from rtsp_server import free_port
 from stream_parts import TOPICS, AwayBus, all_of, embedded, half, working
 
 from vigie import adapters
 from vigie.bundle import open_bundle
+from vigie.loopback import free_port
 from vigie.model_server import ModelServer, Refused
 from vigie.ports import Detector
 from vigie.streaming.ingest import ingest
