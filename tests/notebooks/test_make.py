@@ -66,6 +66,7 @@ def test_a_notebook_runs_by_hand_from_where_jupyterlab_starts_it(
     assert shown
 
 
+@pytest.mark.slow
 def test_an_edit_redoes_what_depends_on_it_and_nothing_else(exported: Run, given: dict[str, str]) -> None:
     own = exported.folder / "experiment.yaml"
     own.write_text(own.read_text().replace("learning_rate: 0.003", "learning_rate: 0.002"))

@@ -85,6 +85,7 @@ def saved(folder: Path, step: int) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_very_weights_of_one_that_was_not(
     tiny_run: Run, copied: CopyRun, tmp_path: Path
 ) -> None:

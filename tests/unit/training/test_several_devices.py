@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
+from vigie.loopback import HOST, free_port
 from vigie.runs import EXPERIMENT_FILE, Run, load_run
 from vigie.training.checkpoints import checkpoint_steps
 from vigie.training.facts import FACTS_FILE
@@ -107,16 +107,8 @@ def assert_copies_are_one(folder: Path) -> None:
         np.testing.assert_array_equal(first[name], second[name])
 
 
-def free_addresses(count: int) -> list[str]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
-    return addresses
-
-
 def start_workers(run: Run, copies: Path, killed_at: int = 0) -> list[subprocess.Popen[str]]:
-    addresses = free_addresses(2)
+    addresses = [f"{HOST}:{free_port()}" for _ in range(2)]
     tasks = [{"type": "worker", "index": index} for index in range(2)]
     return [
         started(run, copies, killed_at=killed_at, cluster={"cluster": {"worker": addresses}, "task": task})
