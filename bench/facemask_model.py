@@ -24,7 +24,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from vigie.data.prepare import read_part
-from vigie.domain import Box
 from vigie.page import Outline
 from vigie.pictures import Pixels
 from vigie.runs import Run
@@ -33,14 +32,13 @@ from vigie.training.figures.bars import by_slice, error_kinds, intervals
 from vigie.training.figures.matrix import confusion
 from vigie.training.losses import VALIDATION_FILE
 from vigie.training.metrics.verdicts import Kind
-from vigie.training.reporting.worst import Shot, false_boxes, missed_boxes
+from vigie.training.reporting.worst import Shot, area_around, false_boxes, missed_boxes
 
 RECIPE = ROOT / "config" / "experiments" / "facemask.yaml"
 SEEDS = (1, 2)
 TEST_FILE = RESULTS / "test.json"
 DPI = 110
 COLOURS = ("#0072b2", "#d55e00")
-CONTEXT = 2.5  # times the longer side of a box is shown of its picture
 OUTLINES = {
     "right": ("#00c48c", "-"),
     "false": ("#f4511e", "-"),
@@ -114,14 +112,14 @@ def ablation() -> Figure:
 
 
 def crops(run: Run, found: Evaluation) -> Figure:
-    """The surest right boxes of each class above the surest wrong ones and the largest missed ones."""
-    wrong = [shot for shots in false_boxes(found, per_kind=2).values() for shot in shots] + missed_boxes(found, 3)
+    """The surest right boxes of each class above the surest wrong ones and the largest missed ones: three rows."""
+    wrong = [shot for shots in false_boxes(found, per_kind=2).values() for shot in shots] + missed_boxes(found, 2)
     chosen = [*right_boxes(found, each=A_ROW // len(found.per_class)), *wrong]
     wanted = {shot.picture for shot in chosen}
     pixels = {place: one.picture.rgb() for place, one in enumerate(read_part(run.records, "test")) if place in wanted}
     rows = -(-len(chosen) // A_ROW)
     figure = Figure(figsize=(1.75 * A_ROW, 2.05 * rows), layout="constrained")
-    grid = figure.subplots(rows, A_ROW, squeeze=False).flat
+    grid = list(figure.subplots(rows, A_ROW, squeeze=False).flat)
     for axes in grid:
         axes.set_axis_off()
     for axes, shot in zip(grid, chosen, strict=False):
@@ -140,20 +138,11 @@ def right_boxes(found: Evaluation, *, each: int) -> list[Shot]:
                 if one.kind is Kind.RIGHT and seen.label == label and seen.score > best.get(place, (0.0, None))[0]:
                     outline = Outline.of(seen.box, "right")
                     said = f"{label} {seen.score:.0%}"
-                    area = around(seen.box, picture.size)
+                    area = area_around([seen.box], picture.size)
                     best[place] = seen.score, Shot(place, picture.filename, area, (outline,), "right", said)
         surest = sorted(best.values(), key=lambda pair: -pair[0])[:each]
         shots += [shot for _, shot in surest]
     return shots
-
-
-def around(box: Box, size: tuple[int, int]) -> Box:
-    """A square with the box in its middle, cut to the picture."""
-    x, y = (box.left + box.right) / 2, (box.top + box.bottom) / 2
-    half = CONTEXT * max(box.right - box.left, box.bottom - box.top) / 2
-    return Box(
-        max(0, round(x - half)), max(0, round(y - half)), min(size[0], round(x + half)), min(size[1], round(y + half))
-    )
 
 
 def crop(axes: Axes, pixels: Pixels, shot: Shot) -> None:

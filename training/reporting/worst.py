@@ -115,11 +115,11 @@ def _false(picture: EvaluatedPicture, place: int, one: Verdict) -> Shot:
         Kind.DUPE: f"{seen.label}, once more",
         Kind.BKG: f"{seen.label}, but nothing is marked",
     }[one.kind]
-    around = [seen.box] + ([picture.result.truth[one.truth].box] if one.truth >= 0 else [])
+    together = [seen.box] + ([picture.result.truth[one.truth].box] if one.truth >= 0 else [])
     return Shot(
         picture=place,
         filename=picture.filename,
-        area=_around(around, picture.size),
+        area=area_around(together, picture.size),
         outlines=(*_true_boxes(picture), *first, _found(picture, one)),
         heading=f"{one.kind.value} {seen.score:.0%}",
         said=said,
@@ -153,7 +153,7 @@ def _missed(picture: EvaluatedPicture, place: int, number: int, thresholds: Mapp
     return Shot(
         picture=place,
         filename=picture.filename,
-        area=_around([marked.box], picture.size),
+        area=area_around([marked.box], picture.size),
         outlines=(*found, *_true_boxes(picture, missed=number)),
         heading=marked.label,
         said=_why_missed(picture, number, thresholds[marked.label]),
@@ -209,7 +209,7 @@ def _true_boxes(picture: EvaluatedPicture, missed: int = -1) -> list[Outline]:
     ]
 
 
-def _around(boxes: Iterable[Box], size: tuple[int, int]) -> Box:
+def area_around(boxes: Iterable[Box], size: tuple[int, int]) -> Box:
     """A square around the boxes with something to see beside them, cut to the picture; whole pixels."""
     edges = [(box.left, box.top, box.right, box.bottom) for box in boxes]
     lefts, tops, rights, bottoms = zip(*edges, strict=True)
