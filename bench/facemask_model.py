@@ -57,10 +57,12 @@ def main() -> None:
     if asked.what == "test" and TEST_FILE.exists():
         sys.exit(f"{TEST_FILE}: the test part was measured already; what is chosen from now on is chosen on it")
     asked.work.mkdir(parents=True, exist_ok=True)
-    runs = {f"seed-{seed}": trained(asked.work, of_seed(seed)) for seed in SEEDS}
+    runs = {}
+    for seed in SEEDS:
+        run = runs[f"seed-{seed}"] = trained(asked.work, of_seed(seed))
+        if asked.what == "train":
+            print(json.dumps(write_results(run.name, run)))
     if asked.what == "train":
-        for name, run in runs.items():
-            print(json.dumps(write_results(name, run)))
         curves(runs).savefig(RESULTS / "curves.png", dpi=DPI)
         ablation().savefig(RESULTS / "ablation.png", dpi=DPI)
         return
