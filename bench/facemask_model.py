@@ -6,7 +6,8 @@
 
 The recipe is config/experiments/facemask.yaml. Its runs lie in FOLDER and go on there after an interruption; at most
 two hours each on two cores that nothing else uses. Metrics, curves and figures are written into docs/facemask/, to be
-committed. What is chosen is chosen on validation; `test` refuses to measure a second time.
+committed. What is chosen is chosen on validation; `test` refuses to measure a second time. (An export measures the test
+part too, for its card: export when the recipe stands.)
 """
 
 import argparse
@@ -59,7 +60,8 @@ def main() -> None:
     asked.work.mkdir(parents=True, exist_ok=True)
     runs = {}
     for seed in SEEDS:
-        run = runs[f"seed-{seed}"] = trained(asked.work, of_seed(seed))
+        run = trained(asked.work, of_seed(seed))
+        runs[run.name] = run
         if asked.what == "train":
             print(json.dumps(write_results(run.name, run)))
     if asked.what == "train":
