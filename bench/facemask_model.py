@@ -111,6 +111,7 @@ def ablation() -> Figure:
     axes.axvline(0, color="#222222", linewidth=1)
     axes.set(xlabel="more than the base, on validation", ylabel="")
     axes.grid(axis="x", color="#e3e6ea")
+    axes.set_axisbelow(True)
     axes.legend(frameon=False, fontsize=8)
     return figure
 

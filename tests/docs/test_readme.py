@@ -11,7 +11,15 @@ from typer.main import get_command
 
 from vigie.cli import app
 
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/from-tfod.md", "docs/training.md"]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "docs/architecture.md",
+    "docs/facemask.md",
+    "docs/from-tfod.md",
+    "docs/models.md",
+    "docs/training.md",
+]
 
 
 @pytest.fixture(scope="module", params=DOCUMENTS)
