@@ -67,6 +67,10 @@ $(VENV)/.developer: pyproject.toml constraints.txt | $(BIN)/python
 demo: setup  ## everything on drawn faces, up to the live page; SECONDS=30 checks it and ends
 	@$(VIGIE) demo $(if $(SECONDS),--seconds '$(SECONDS)')
 
+# Large blocks of memory in huge pages, which shortens a training step (bench/README.md). A C library reads it when a
+# process starts.
+train notebooks: export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
+
 data train evaluate export: setup
 	@$(VIGIE) make $@ $(RUN_OPTIONS)
 

@@ -6,7 +6,7 @@ same augmentation (flip, and scale jitter of .8 to 1.25), each in a process of i
 - Model Garden: `train_lib.run_experiment` with its RetinaNetTask, decoder, parser and default input pipeline,
   `pad=False` so that its tensors have the same shape.
 - Vigie: `vigie.training.train.train`, with its own input pipeline, records and checks, in the precision that it chooses
-  for this processor; `--precision float32` tells what it is worth without.
+  for this processor (`--precision float32` tells what it is worth without), and with the environment of `make train`.
 
 The pictures of the two come in different orders, so their losses cannot be compared one by one. A third process
 therefore runs Model Garden's loop over the very batches that our loop takes, outside the turns. All begin with the same
@@ -45,6 +45,7 @@ SPEED_UP, CURVE_DIFFERENCE = 1.15, 0.05
 MEMORY_STEPS = 25  # five epochs
 FEW = 58  # pictures, of which .7 are for training: five steps
 PEAK_GB, GROWTH = 6.0, 0.03
+OF_MAKE_TRAIN = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 
 
 def prepared(
@@ -89,7 +90,7 @@ def compare(folder: Path, steps: int, precision: str) -> list[str]:
     same.end()
     sides = {
         GARDEN: Side(BENCH / "training_garden.py", "speed", run.folder, weights, TURN),
-        OURS: Side(BENCH / "training_ours.py", "speed", run.folder, steps, TURN),
+        OURS: Side(BENCH / "training_ours.py", "speed", run.folder, steps, TURN, environment=OF_MAKE_TRAIN),
     }
     for side in sides.values():
         side.told()
@@ -143,7 +144,7 @@ def memory(folder: Path, size: int) -> list[str]:
         (picture,) = (FACE_MASK / "images").glob(f"{annotation.stem}.*")
         shutil.copy(picture, few / "images")
     run = prepared(folder / "memory", size=size, steps=MEMORY_STEPS, pictures=few)
-    side = Side(BENCH / "training_ours.py", "memory", run.folder, MEMORY_STEPS, TURN)
+    side = Side(BENCH / "training_ours.py", "memory", run.folder, MEMORY_STEPS, TURN, environment=OF_MAKE_TRAIN)
     told = side.told()
     side.end()
     epochs, end = told["epochs_mb"], told["end_mb"]
