@@ -24,7 +24,6 @@ from vigie.training.best import BestSoFar, keep_best
 from vigie.training.board import Board
 from vigie.training.checkpoints import Checkpoints, NotFinite, checkpoint_steps, clear_unfinished
 from vigie.training.devices import (
-    BFLOAT16_GRADIENTS,
     is_chief,
     let_threads_sleep,
     replica_batch,
@@ -33,6 +32,7 @@ from vigie.training.devices import (
     strategy_of,
 )
 from vigie.training.facts import Rollback, TrainingFacts, environment, finite_text
+from vigie.training.folded_norm import fold_norms
 from vigie.training.guard import Breakdown, all_finite, first_breakdown, lacks_space, some_of, undecodable
 from vigie.training.inputs import TrainingInputs
 from vigie.training.interruption import Interruption, between_steps
@@ -41,6 +41,7 @@ from vigie.training.losses import LOSSES_FILE, VALIDATION_FILE, LossHistory, Val
 from vigie.training.model import build_network
 from vigie.training.objective import Objective
 from vigie.training.optimizing import Optimizer
+from vigie.training.processor_gradients import gradient_overrides
 from vigie.training.recording import OnStep, Recorder
 from vigie.training.restoring import initialise
 from vigie.training.step import TrainStep
@@ -143,6 +144,9 @@ class _Training:
             if not checkpoint_steps(run.checkpoints):
                 report = initialise(self._network, experiment)
                 facts.restored = None if report is None else report.to_json()
+            overrides = gradient_overrides(precision)
+            if overrides:
+                fold_norms(self._network)
             self._optimizer = Optimizer(self._network, self._schedule)
             self._best = BestSoFar()
         saved = tf.train.Checkpoint(model=self._network, optimizer=self._optimizer, best=self._best)
@@ -152,7 +156,7 @@ class _Training:
             Objective(experiment),
             self._optimizer,
             strategy,
-            half_gradients=precision == BFLOAT16_GRADIENTS,
+            gradient_overrides=overrides,
         )
         self._validation = Validation(run, self._network)
         self._loop_steps = 1

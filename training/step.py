@@ -1,12 +1,11 @@
 """The steps of a training: pictures in, losses out, the network's weights and the optimizer's state changed."""
 
 from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import tensorflow as tf
 import tf_keras
-
-from vigie.training.half_gradients import CONV2D
 
 Batch = tuple[Any, Mapping[str, Any]]
 """Normalised pictures B x height x width x 3, and the labels of their anchors; see `vigie.training.inputs`."""
@@ -16,8 +15,8 @@ class TrainStep:
     """Steps within the graph: leaving it after each costs more than some models' own work.
 
     `optimizer` has `variables`, in which order gradients come, `scaled(loss)` and `apply(gradients)`, which is called
-    in each replica and adds the replicas' gradients up. With `half_gradients` those of convolutions are computed in
-    bfloat16, see `vigie.training.half_gradients`.
+    in each replica and adds the replicas' gradients up. `gradient_overrides` are those of operations, as
+    `vigie.training.processor_gradients` gives them.
     """
 
     def __init__(
@@ -27,13 +26,13 @@ class TrainStep:
         optimizer: Any,
         strategy: tf.distribute.Strategy,
         *,
-        half_gradients: bool = False,
+        gradient_overrides: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self._network = network
         self._objective = objective
         self._optimizer = optimizer
         self._strategy = strategy
-        self._gradient_overrides = {"Conv2D": CONV2D} if half_gradients else {}
+        self._gradient_overrides = dict(gradient_overrides)
 
     @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]  # TensorFlow has no types
     def several(self, batches: Iterator[Batch], count: tf.Tensor) -> tf.Tensor:
