@@ -22,10 +22,10 @@ from vigie.data.parts import Part
 from vigie.data.prepare import load_manifest, read_part
 from vigie.experiment import Experiment
 from vigie.runs import Run, open_run
-from vigie.training.evaluation import Evaluation, evaluate
+from vigie.training.evaluating.evaluation import Evaluation, evaluate
+from vigie.training.evaluating.measuring import detector_of, input_size_of
 from vigie.training.facts import FACTS_FILE
 from vigie.training.losses import VALIDATION_FILE
-from vigie.training.measuring import detector_of, input_size_of
 from vigie.training.train import train
 
 ROOT = Path(__file__).parents[1]

@@ -76,7 +76,7 @@ def _checkpoint(run: Run) -> None:
     import tensorflow as tf
     import tf_keras
 
-    from vigie.training.model import build_network
+    from vigie.training.network.model import build_network
 
     tf_keras.utils.set_random_seed(5)
     network = build_network(run.experiment)
@@ -87,7 +87,7 @@ def _checkpoint(run: Run) -> None:
 def _pictures(run: Run) -> npt.NDArray[np.float32]:
     from vigie.data.prepare import read_part
     from vigie.resizing import normalised, stretched
-    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
+    from vigie.training.network.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
 
     spec = run.experiment.model
     pixels = [

@@ -28,12 +28,12 @@ from vigie.data.prepare import read_part
 from vigie.page import Outline
 from vigie.pictures import Pixels
 from vigie.runs import Run
-from vigie.training.evaluation import Evaluation
+from vigie.training.evaluating.evaluation import Evaluation
+from vigie.training.evaluating.metrics.verdicts import Kind
+from vigie.training.evaluating.reporting.worst import Shot, area_around, false_boxes, missed_boxes
 from vigie.training.figures.bars import by_slice, error_kinds, intervals
 from vigie.training.figures.matrix import confusion
 from vigie.training.losses import VALIDATION_FILE
-from vigie.training.metrics.verdicts import Kind
-from vigie.training.reporting.worst import Shot, area_around, false_boxes, missed_boxes
 
 RECIPE = ROOT / "config" / "experiments" / "facemask.yaml"
 SEEDS = (1, 2)

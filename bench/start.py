@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 from vigie.data.of_run import records_of
 from vigie.data.prepare import load_manifest, read_part
 from vigie.runs import Run, open_run
-from vigie.training.evaluation import evaluate
-from vigie.training.measuring import detector_of
+from vigie.training.evaluating.evaluation import evaluate
+from vigie.training.evaluating.measuring import detector_of
 from vigie.training.train import train
 
 ROOT = Path(__file__).parents[1]

@@ -31,7 +31,7 @@ from turns import Side
 from vigie.data.prepare import prepare
 from vigie.experiment import Experiment
 from vigie.runs import Run, open_run
-from vigie.training.model import build_network
+from vigie.training.network.model import build_network
 
 BENCH = Path(__file__).parent
 FACE_MASK = BENCH.parent.parent / "shared" / "data" / "facemask"

@@ -18,9 +18,9 @@ from turns import Child
 
 from vigie.data.prepare import part_files
 from vigie.runs import Run, load_run
-from vigie.training.config import task_config
 from vigie.training.inputs import TrainingInputs
 from vigie.training.labelling import Labeller
+from vigie.training.network.config import task_config
 from vigie.training.optimizing import WARMUP_START
 
 

@@ -49,9 +49,9 @@ def build_files(
         BadBundle: TensorFlow wrote no SavedModel.
     """
     # Here, for TensorFlow is quiet only when it is told so before its import.
-    from vigie.training.config import decoder  # noqa: PLC0415
-    from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD  # noqa: PLC0415
-    from vigie.training.model import raw_model  # noqa: PLC0415
+    from vigie.training.evaluating.evaluation import EVALUATION_SCORE_THRESHOLD  # noqa: PLC0415
+    from vigie.training.network.config import decoder  # noqa: PLC0415
+    from vigie.training.network.model import raw_model  # noqa: PLC0415
 
     model = raw_model(run.experiment, trained.checkpoints, normalised_input=True)
     writers = _writers(run, model, folder, decoder(run.experiment, score_threshold=EVALUATION_SCORE_THRESHOLD))
@@ -76,7 +76,7 @@ def write_int8_of(run: Run, model: "RawModel", path: Path) -> None:
 
 
 def input_spec(run: Run) -> InputSpec:
-    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB  # noqa: PLC0415
+    from vigie.training.network.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB  # noqa: PLC0415
 
     spec = run.experiment.model
     return InputSpec(

@@ -21,8 +21,8 @@ from vigie.export.publishing import seal, write_bundle
 from vigie.export.staged import Staged, facts_of, staged_files
 from vigie.ports import Detector
 from vigie.runs import Run
-from vigie.training.checkpoint_detector import checkpoint_detector
-from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation
+from vigie.training.evaluating.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation
+from vigie.training.network.checkpoint_detector import checkpoint_detector
 
 logger = logging.getLogger(__name__)
 

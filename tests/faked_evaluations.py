@@ -7,7 +7,7 @@ import numpy as np
 from vigie.data.parts import Sample
 from vigie.domain import Box, Detection, LabelledBox
 from vigie.pictures import Picture
-from vigie.training.evaluation import Evaluation, evaluate
+from vigie.training.evaluating.evaluation import Evaluation, evaluate
 
 LABELS = ("cat", "dog")
 

@@ -93,9 +93,9 @@ def letterboxed_bundle(letterboxed_run: Run, exported_bundle: Bundle) -> Bundle:
     from vigie.export.building import input_spec
     from vigie.export.files.saved_model import write_saved_model
     from vigie.export.publishing import new_staging, write_bundle
-    from vigie.training.config import decoder
-    from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD
-    from vigie.training.model import raw_model
+    from vigie.training.evaluating.evaluation import EVALUATION_SCORE_THRESHOLD
+    from vigie.training.network.config import decoder
+    from vigie.training.network.model import raw_model
 
     out = exported_bundle.folder.parent.with_name("letterboxed")
     staged = new_staging(out)
@@ -113,8 +113,8 @@ def _checkpoint(run: Run) -> None:
     import tf_keras
     from official.vision.tasks.retinanet import RetinaNetTask
 
-    import vigie.training.model  # noqa: F401 - registers the backbone
-    from vigie.training.config import task_config
+    import vigie.training.network.model  # noqa: F401 - registers the backbone
+    from vigie.training.network.config import task_config
     from vigie.training.train import training_key
 
     tf_keras.utils.set_random_seed(5)
@@ -127,7 +127,7 @@ def _checkpoint(run: Run) -> None:
 
 def _training_pictures(run: Run) -> npt.NDArray[np.float32]:
     from vigie.data.prepare import read_part
-    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
+    from vigie.training.network.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
 
     spec = run.experiment.model
     pixels = [

@@ -7,8 +7,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from vigie.training.checkpoints import write_best
-from vigie.training.evaluation import Evaluation
-from vigie.training.model import BEST_FOLDER
+from vigie.training.evaluating.evaluation import Evaluation
+from vigie.training.network.model import BEST_FOLDER
 from vigie.whole import write_whole
 
 BEST_FILE = "best.json"

@@ -16,8 +16,8 @@ from vigie.data.parts import Sample
 from vigie.domain import Detection
 from vigie.experiment import Experiment
 from vigie.training import plots
-from vigie.training.evaluation import Evaluation
-from vigie.training.metrics.confusion import CONFUSION_SCORE
+from vigie.training.evaluating.evaluation import Evaluation
+from vigie.training.evaluating.metrics.confusion import CONFUSION_SCORE
 
 TRAIN_FOLDER, VALIDATION_FOLDER = "train", "validation"
 SHOWN_PICTURES = 8

@@ -21,7 +21,7 @@ from vigie.training.augmentation.mosaic import mosaic
 from vigie.training.augmentation.paste import paste
 from vigie.training.balance import by_class_id, class_ids, weighted
 from vigie.training.labelling import Labeller
-from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
+from vigie.training.network.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
 from vigie.training.order import example_seed, ordered_examples
 
 Annotated: TypeAlias = tuple[tf.Tensor, tf.Tensor, tf.Tensor]

@@ -32,18 +32,18 @@ from vigie.training.devices import (
     strategy_of,
 )
 from vigie.training.facts import Rollback, TrainingFacts, environment, finite_text
-from vigie.training.folded_norm import fold_norms
 from vigie.training.guard import Breakdown, all_finite, first_breakdown, lacks_space, some_of, undecodable
 from vigie.training.inputs import TrainingInputs
 from vigie.training.interruption import Interruption, between_steps
 from vigie.training.labelling import Labeller
 from vigie.training.losses import LOSSES_FILE, VALIDATION_FILE, LossHistory, ValidationHistory
-from vigie.training.model import build_network
+from vigie.training.network.folded_norm import fold_norms
+from vigie.training.network.model import build_network
+from vigie.training.network.restoring import initialise
 from vigie.training.objective import Objective
 from vigie.training.optimizing import Optimizer
 from vigie.training.processor_gradients import gradient_overrides
 from vigie.training.recording import OnStep, Recorder
-from vigie.training.restoring import initialise
 from vigie.training.step import TrainStep
 from vigie.training.turns import names
 from vigie.training.validation import Validation

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from vigie.data.parts import Sample
 from vigie.domain import Detection
 from vigie.drawing import draw
-from vigie.training.evaluation import Evaluation
+from vigie.training.evaluating.evaluation import Evaluation
 from vigie.training.figures.bars import by_slice, comparison, error_kinds, intervals
 from vigie.training.figures.curves import calibration, f1_curves, precision_recall
 from vigie.training.figures.learning import loss_curve, validation_curve

@@ -15,12 +15,12 @@ from vigie.raw_heads import RawHeadsDetector
 from vigie.resizing import InputSize
 from vigie.runs import Run
 from vigie.training.board import SHOWN_PICTURES
-from vigie.training.config import decoder
-from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation, evaluate
+from vigie.training.evaluating.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation, evaluate
 from vigie.training.inputs import TrainingInputs
 from vigie.training.labelling import Labeller
-from vigie.training.model import inference_model
-from vigie.training.network_heads import compiled_heads
+from vigie.training.network.config import decoder
+from vigie.training.network.heads import compiled_heads
+from vigie.training.network.model import inference_model
 from vigie.training.objective import Objective
 
 _BATCH = 8

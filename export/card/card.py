@@ -20,8 +20,8 @@ from vigie.export.card.measures import (
 from vigie.export.card.pictures import Mistake, write_figures, write_mistakes
 from vigie.export.gate.results import Gate
 from vigie.runs import Run
-from vigie.training.evaluation import Evaluation
-from vigie.training.reporting.words import headline
+from vigie.training.evaluating.evaluation import Evaluation
+from vigie.training.evaluating.reporting.words import headline
 
 NOT_STATED = "not stated"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from vigie.bundle import ModelFacts
 from vigie.data.manifest import Manifest
 from vigie.export.gate.results import Gate
-from vigie.training.evaluation import Evaluation
+from vigie.training.evaluating.evaluation import Evaluation
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from vigie.export.card.facts import CardFacts
 from vigie.export.card.markdown import number, table, text
 from vigie.export.card.pictures import CURVES_FILE, METRICS_FILE, THRESHOLDS_FILE, Mistake
 from vigie.export.gate.tolerances import FEWEST_BOXES
-from vigie.training.evaluation import Evaluation
-from vigie.training.metrics.bootstrap import Interval
-from vigie.training.metrics.slices import SliceNumbers
+from vigie.training.evaluating.evaluation import Evaluation
+from vigie.training.evaluating.metrics.bootstrap import Interval
+from vigie.training.evaluating.metrics.slices import SliceNumbers
 
 _WEAK = 0.5  # a slice with less than this share of the whole's AP50 is called weak
 

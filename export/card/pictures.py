@@ -15,8 +15,8 @@ from vigie.domain import Box
 from vigie.page import Outline
 from vigie.pictures import Pixels, encode_jpeg
 from vigie.training import plots
-from vigie.training.evaluation import Evaluation
-from vigie.training.reporting.worst import Shot, false_boxes, missed_boxes
+from vigie.training.evaluating.evaluation import Evaluation
+from vigie.training.evaluating.reporting.worst import Shot, false_boxes, missed_boxes
 
 CURVES_FILE = f"{CARD_FOLDER}/precision_recall.png"
 THRESHOLDS_FILE = f"{CARD_FOLDER}/thresholds.png"

@@ -16,7 +16,7 @@ from vigie.export.gate.timing import milliseconds
 from vigie.export.gate.tolerances import TOLERANCES
 from vigie.ports import Detector
 from vigie.progress import progress as progress_bar
-from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation
+from vigie.training.evaluating.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation
 
 logger = logging.getLogger(__name__)
 

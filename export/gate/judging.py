@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from vigie.export.gate.differences import Differences
 from vigie.export.gate.results import ClassResult, Measured, Spread
 from vigie.export.gate.tolerances import FEWEST_BOXES, Tolerance
-from vigie.training.evaluation import Evaluation
-from vigie.training.metrics.bootstrap import Bootstrap, paired_difference
+from vigie.training.evaluating.evaluation import Evaluation
+from vigie.training.evaluating.metrics.bootstrap import Bootstrap, paired_difference
 
 _NAMED_CLASSES = 5
 

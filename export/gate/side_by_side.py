@@ -18,7 +18,7 @@ from vigie.pictures import Picture
 from vigie.ports import Detector
 from vigie.raw_heads import RawHeadsDetector
 from vigie.resizing import InputSize
-from vigie.training.evaluation import Evaluation, evaluate, evaluate_found
+from vigie.training.evaluating.evaluation import Evaluation, evaluate, evaluate_found
 
 _Raw: TypeAlias = tuple[Boxes, Scores]
 
@@ -53,7 +53,7 @@ def evaluate_side_by_side(
     `pictures` is how many there are, `input_size` that of the model.
 
     Raises:
-        BadData: as `vigie.training.evaluation.evaluate`.
+        BadData: as `vigie.training.evaluating.evaluation.evaluate`.
         BadBundle: the leading detector breaks down.
     """
     together = _SideBySide(leading, others)

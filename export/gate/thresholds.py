@@ -6,10 +6,10 @@ from typing import TypeAlias
 import numpy as np
 
 from vigie.bundle import ThresholdFacts
-from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation
-from vigie.training.metrics.bootstrap import RESAMPLES, draws
-from vigie.training.metrics.matching import IOU_50, Floats, LabelMatches
-from vigie.training.metrics.thresholds import ThresholdCurve
+from vigie.training.evaluating.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation
+from vigie.training.evaluating.metrics.bootstrap import RESAMPLES, draws
+from vigie.training.evaluating.metrics.matching import IOU_50, Floats, LabelMatches
+from vigie.training.evaluating.metrics.thresholds import ThresholdCurve
 
 BEST_F1 = "best F1"
 NOT_REACHED = " is not reached by any threshold"

@@ -31,13 +31,13 @@ from vigie.raw_heads import RawHeadsDetector
 from vigie.runs import Run
 from vigie.training.best import BestSoFar, keep_best
 from vigie.training.checkpoints import Checkpoints, NotFinite, clear_unfinished
-from vigie.training.config import decoder
-from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation, evaluate
+from vigie.training.evaluating.evaluation import EVALUATION_SCORE_THRESHOLD, Evaluation, evaluate
 from vigie.training.guard import all_finite
 from vigie.training.inputs import TrainingInputs
 from vigie.training.interruption import Interruption
 from vigie.training.labelling import Labeller
-from vigie.training.model import (
+from vigie.training.network.config import decoder
+from vigie.training.network.model import (
     BEST_FOLDER,
     PIXEL_MEAN_RGB,
     PIXEL_STD_RGB,

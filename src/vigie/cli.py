@@ -292,7 +292,7 @@ def train_command(
 
 def _overfit(data: Path, experiment: Path, pictures: int) -> None:
     from vigie.experiment import load_experiment
-    from vigie.training.overfit import overfit
+    from vigie.training.overfitting.overfit import overfit
 
     verdict = overfit(data, load_experiment(experiment), pictures=pictures)
     typer.echo(verdict.as_text())
@@ -349,11 +349,11 @@ def evaluate_command(
     Example: `vigie evaluate models/demo --data runs/demo/data --out /tmp/report`
     """
     from vigie.settings import load_settings
-    from vigie.training.compare import compare, refuse_other_labels
-    from vigie.training.evaluation import evaluate
-    from vigie.training.measuring import detector_of, input_size_of, samples_of
+    from vigie.training.evaluating.compare import compare, refuse_other_labels
+    from vigie.training.evaluating.evaluation import evaluate
+    from vigie.training.evaluating.measuring import detector_of, input_size_of, samples_of
+    from vigie.training.evaluating.report import REPORT_FILE, write_report
     from vigie.training.plots import per_class
-    from vigie.training.report import REPORT_FILE, write_report
 
     settings = load_settings()
     detector = detector_of(model, runtime=runtime, settings=settings)

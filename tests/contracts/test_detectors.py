@@ -35,7 +35,7 @@ Maker = Callable[[pytest.FixtureRequest, str], Make]
 
 
 def checkpoint(request: pytest.FixtureRequest, resize: str) -> Make:
-    from vigie.training.checkpoint_detector import checkpoint_detector
+    from vigie.training.network.checkpoint_detector import checkpoint_detector
 
     run: Run = request.getfixturevalue("letterboxed_run" if resize == "letterbox" else "untrained_run")
     return lambda threshold: checkpoint_detector(run, **({} if threshold is None else {"score_threshold": threshold}))

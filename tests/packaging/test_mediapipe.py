@@ -82,7 +82,7 @@ class Compared:
 def compared(untrained_run: Run, mediapipe_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Compared:
     from vigie.export.files.metadata import add_metadata
     from vigie.export.files.tflite import frozen, write_fp32, write_int8, write_postprocess
-    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, raw_model
+    from vigie.training.network.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, raw_model
 
     folder = tmp_path_factory.mktemp("mediapipe")
     asked, labels = untrained_run.experiment.model, untrained_run.experiment.classes

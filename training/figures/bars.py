@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vigie.training.compare import Comparison
-from vigie.training.evaluation import Evaluation
+from vigie.training.evaluating.compare import Comparison
+from vigie.training.evaluating.evaluation import Evaluation
+from vigie.training.evaluating.metrics.bootstrap import Bootstrap, Interval
+from vigie.training.evaluating.metrics.slices import SliceNumbers
+from vigie.training.evaluating.metrics.verdicts import Kind
 from vigie.training.figures.style import BLUE, GREEN, INK, MUTED, ORANGE, SMALL, dress, named, nothing
-from vigie.training.metrics.bootstrap import Bootstrap, Interval
-from vigie.training.metrics.slices import SliceNumbers
-from vigie.training.metrics.verdicts import Kind
 
 KIND_NAMES: Mapping[Kind, str] = {
     Kind.CLS: "right place, wrong label",

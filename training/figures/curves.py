@@ -6,8 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vigie.training.coco import RECALLS
-from vigie.training.evaluation import Evaluation
+from vigie.training.evaluating.coco import RECALLS
+from vigie.training.evaluating.evaluation import Evaluation
+from vigie.training.evaluating.metrics.thresholds import THRESHOLDS, ThresholdCurve
 from vigie.training.figures.style import (
     BLUE,
     GREEN,
@@ -23,7 +24,6 @@ from vigie.training.figures.style import (
     named,
     nothing,
 )
-from vigie.training.metrics.thresholds import THRESHOLDS, ThresholdCurve
 
 _NAMED_OF_MANY = 4  # of the best and of the worst classes each
 _PANELS, _COLUMNS = 12, 3

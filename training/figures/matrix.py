@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from vigie.training.evaluation import Evaluation
+from vigie.training.evaluating.evaluation import Evaluation
+from vigie.training.evaluating.metrics.matching import Floats, Ints
 from vigie.training.figures.style import GRID, INK, SMALL, dress, named
-from vigie.training.metrics.matching import Floats, Ints
 
 _MARGIN_IN = 1.9  # for the names
 _MOST_NUMBERS = 1500  # nobody reads more, and a page has to carry them

@@ -23,7 +23,7 @@ from vigie.domain import Detection
 from vigie.errors import BadBundle, BadData, BadPicture
 from vigie.foreign.metadata import told_by
 from vigie.pictures import Picture
-from vigie.training.measuring import detector_of, input_size_of
+from vigie.training.evaluating.measuring import detector_of, input_size_of
 
 V1 = "ssd_mobilenet_v1_coco_quant_tflite"
 TOLD, UNTOLD = f"{V1}/coco_ssd_mobilenet_v1_1.0_quant_2018_06_29.tflite", f"{V1}/detect.tflite"
@@ -248,7 +248,7 @@ def test_a_quantised_input_without_a_word_of_normalisation_gets_the_pixels(caplo
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "least"), [(TOLD, 0.28), (UNTOLD, 0.28), (FPNLITE, 0.25)])
 def test_it_is_as_good_on_photographs_as_it_is_known_to_be(fpnlite: Path, model: str, least: float) -> None:
-    from vigie.training.evaluation import evaluate
+    from vigie.training.evaluating.evaluation import evaluate
 
     detector = detector_of(fpnlite if model == FPNLITE else shared(model))
     samples = read_set(needs.shared_data() / "coco_val200")

@@ -56,7 +56,7 @@ def inputs(run: Run) -> npt.NDArray[np.uint8]:
 
 @pytest.fixture(scope="module")
 def of_checkpoint(untrained_run: Run) -> Raw:
-    from vigie.training.model import raw_model
+    from vigie.training.network.model import raw_model
 
     found = raw_model(untrained_run.experiment, untrained_run.checkpoints)(inputs(untrained_run), training=False)
     return found["raw_boxes"].numpy(), found["scores"].numpy()
@@ -375,7 +375,7 @@ def sure_run(untrained_run: Run) -> Run:
     """The same weights, and pictures on which is marked what these find: there is average precision to lose."""
     from vigie.data.prepare import prepare
     from vigie.runs import load_run
-    from vigie.training.checkpoint_detector import checkpoint_detector
+    from vigie.training.network.checkpoint_detector import checkpoint_detector
     from vigie.training.train import training_key
     from vigie.voc import open_folder, write_annotation
 

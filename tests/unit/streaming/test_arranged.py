@@ -16,7 +16,7 @@ from vigie.settings import Settings, load_settings, variables
 from vigie.streaming.deploy import worker_programs
 from vigie.streaming.run import chosen_model, run_predict
 from vigie.streaming.trial import run_trial
-from vigie.training.measuring import detector_of
+from vigie.training.evaluating.measuring import detector_of
 
 pytest.importorskip("openvino", reason="openvino is not installed: install vigie[openvino]")
 

@@ -12,7 +12,7 @@ from vigie.domain import Detection
 from vigie.pictures import Picture
 from vigie.runs import Run
 from vigie.training.board import Board, hyper_parameters_of
-from vigie.training.evaluation import Evaluation, evaluate
+from vigie.training.evaluating.evaluation import Evaluation, evaluate
 
 
 class AllFound:

@@ -45,7 +45,7 @@ def losses_of() -> Callable[[Experiment], list[float]]:
     import tf_keras
 
     from vigie.training.labelling import Labeller
-    from vigie.training.model import build_network
+    from vigie.training.network.model import build_network
     from vigie.training.objective import Objective
 
     tf_keras.utils.set_random_seed(1)

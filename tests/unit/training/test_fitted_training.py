@@ -16,7 +16,7 @@ pytest.importorskip("official", reason="tf-models-official is not installed: ins
 
 
 def test_a_training_fits_the_anchors_that_its_detector_then_has(tiny_run: Run, copied: Any) -> None:
-    from vigie.training.checkpoint_detector import checkpoint_detector
+    from vigie.training.network.checkpoint_detector import checkpoint_detector
     from vigie.training.train import load_trained, train
 
     run = copied(

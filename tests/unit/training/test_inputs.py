@@ -132,7 +132,7 @@ def test_without_augmentation_pictures_and_labels_are_those_of_model_garden(tiny
     from official.vision.configs import retinanet
     from official.vision.tasks.retinanet import RetinaNetTask
 
-    from vigie.training.config import task_config
+    from vigie.training.network.config import task_config
 
     files = part_files(tiny_run.records, "train")
     config = retinanet.DataConfig(
@@ -202,7 +202,7 @@ def test_a_mosaic_is_made_of_four_pictures_of_which_the_first_is_the_one_whose_t
 
     from vigie.training.inputs import TrainingInputs
     from vigie.training.labelling import Labeller
-    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
+    from vigie.training.network.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
     from vigie.training.order import ordered_examples
 
     def colour(number: int) -> tuple[int, int, int]:

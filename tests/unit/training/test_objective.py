@@ -60,7 +60,7 @@ def batch(seed: int, *, positives: int = 12) -> tuple[dict[str, Any], dict[str, 
 def test_focal_and_huber_are_those_of_model_garden(loss: dict[str, float], positives: int) -> None:
     from official.vision.tasks.retinanet import RetinaNetTask
 
-    from vigie.training.config import task_config
+    from vigie.training.network.config import task_config
     from vigie.training.objective import Objective
 
     tried = experiment(loss=loss)
@@ -207,7 +207,7 @@ def test_losses_and_gradients_are_finite_at_the_ends_of_every_precision(
 def test_an_untrained_network_starts_with_a_small_loss_of_classes(classification: str) -> None:
     import tensorflow as tf
 
-    from vigie.training.model import build_network
+    from vigie.training.network.model import build_network
     from vigie.training.objective import Objective
 
     tiny = {"input_width": 64, "input_height": 64, "backbone_width": 0.35, "fpn_filters": 16, "head_convs": 1}

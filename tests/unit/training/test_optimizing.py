@@ -13,7 +13,7 @@ from official.modeling import optimization
 from tiny_network import TinyNetwork, tiny_network
 
 from vigie.experiment import Experiment, Schedule
-from vigie.training.model import build_network
+from vigie.training.network.model import build_network
 from vigie.training.optimizing import Optimizer
 
 Weights = dict[str, npt.NDArray[np.float32]]

@@ -6,8 +6,8 @@ from vigie.domain import Detection
 from vigie.errors import BadRun
 from vigie.runs import Run
 from vigie.training import plots
-from vigie.training.checkpoint_detector import checkpoint_detector
-from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, evaluate
+from vigie.training.evaluating.evaluation import EVALUATION_SCORE_THRESHOLD, evaluate
+from vigie.training.network.checkpoint_detector import checkpoint_detector
 
 
 def test_losses_are_drawn_with_their_running_means(trained_run: Run) -> None:

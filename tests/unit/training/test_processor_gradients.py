@@ -8,7 +8,7 @@ import tf_keras
 from vigie.experiment import Experiment, Hardware
 from vigie.training import devices
 from vigie.training.devices import BFLOAT16_GRADIENTS, set_precision
-from vigie.training.model import build_network
+from vigie.training.network.model import build_network
 from vigie.training.objective import Losses
 from vigie.training.processor_gradients import FEWEST_CHANNELS, gradient_overrides
 from vigie.training.step import TrainStep

@@ -39,7 +39,7 @@ def test_a_whole_training_is_not_done_again(trained_run: Run) -> None:
 def test_each_validation_is_kept_and_the_weights_of_the_best_are_what_counts(
     trained_run: Run,
 ) -> None:
-    from vigie.training.model import newest_checkpoint
+    from vigie.training.network.model import newest_checkpoint
 
     found = read_validation(trained_run.checkpoints / "validation.csv")
     assert found["step"].tolist() == [10, 20]

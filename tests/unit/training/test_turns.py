@@ -40,7 +40,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def shown(images: np.ndarray, at: Sequence[tuple[int, int]]) -> list[list[str]]:
-    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
+    from vigie.training.network.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
 
     pixels = images * PIXEL_STD_RGB + PIXEL_MEAN_RGB
     return [[f"{round(float(picture[y, x, 0]) / 40)}.jpg" for y, x in at] for picture in pixels]

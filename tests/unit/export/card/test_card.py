@@ -19,7 +19,7 @@ from vigie.export.card.pictures import write_figures, write_mistakes
 from vigie.export.gate.judging import measure
 from vigie.export.gate.results import Asked, FileResult, Gate
 from vigie.export.gate.tolerances import TOLERANCES
-from vigie.training.evaluation import Evaluation
+from vigie.training.evaluating.evaluation import Evaluation
 
 SAMPLES = [sample(number, cat(10 + number, 10), cat(200, 100, 60)) for number in range(5)]
 # Two of each picture's cats are there; one is found, and beside it something that is none.

@@ -30,14 +30,14 @@ SPEC = InputSpec(width=96, height=64, mean_rgb=(0, 0, 0), std_rgb=(1, 1, 1))
 
 @pytest.fixture(scope="module")
 def checkpoint(untrained_run: Run) -> RawModel:
-    from vigie.training.model import raw_model
+    from vigie.training.network.model import raw_model
 
     return raw_model(untrained_run.experiment, untrained_run.checkpoints, normalised_input=True)  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="module")
 def decoder(untrained_run: Run) -> Decoder:
-    from vigie.training.config import decoder
+    from vigie.training.network.config import decoder
 
     return decoder(untrained_run.experiment)
 
@@ -51,7 +51,7 @@ def file(checkpoint: RawModel, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def pictures() -> npt.NDArray[np.float32]:
-    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
+    from vigie.training.network.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
 
     pixels = np.stack([random_scene(seed, 96, 64, max_faces=3)[0] for seed in range(12)])
     return normalised(pixels, PIXEL_MEAN_RGB, PIXEL_STD_RGB)

@@ -68,8 +68,8 @@ def saved(model: Any, folder: Path, spec: InputSpec, decoder: Decoder) -> Saved:
 @pytest.fixture(scope="module")
 def saved_network(untrained_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Resize], Saved]:
     """The real network, which finds much on everything."""
-    from vigie.training.config import decoder
-    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, raw_model
+    from vigie.training.network.config import decoder
+    from vigie.training.network.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, raw_model
 
     model = raw_model(untrained_run.experiment, untrained_run.checkpoints, normalised_input=True)
     decoding = decoder(untrained_run.experiment, score_threshold=0.01)

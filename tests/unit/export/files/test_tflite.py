@@ -75,7 +75,7 @@ def dequantised(values: npt.NDArray[Any], tensor: Mapping[str, Any]) -> npt.NDAr
 @pytest.fixture(scope="module")
 def made(untrained_run: Run, tmp_path_factory: pytest.TempPathFactory) -> Made:
     from vigie.export.files.tflite import write_fp16, write_fp32, write_int8, write_postprocess
-    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, raw_model
+    from vigie.training.network.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB, raw_model
 
     asked = untrained_run.experiment.model
     spec = InputSpec(width=asked.input_width, height=asked.input_height, mean_rgb=PIXEL_MEAN_RGB, std_rgb=PIXEL_STD_RGB)

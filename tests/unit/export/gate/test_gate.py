@@ -24,7 +24,7 @@ from vigie.export.publishing import seal
 from vigie.pictures import Picture
 from vigie.raw_heads import RawHeadsDetector
 from vigie.resizing import normalised
-from vigie.training.evaluation import Evaluation
+from vigie.training.evaluating.evaluation import Evaluation
 
 LABELS = ("red", "green", "blue")
 INPUT = InputSpec(width=96, height=64, mean_rgb=(0.0, 0.0, 0.0), std_rgb=(255.0, 255.0, 255.0))

@@ -14,7 +14,7 @@ from vigie.export.gate.side_by_side import evaluate_side_by_side
 from vigie.pictures import Picture
 from vigie.raw_heads import RawHeadsDetector
 from vigie.resizing import InputSize
-from vigie.training.evaluation import evaluate
+from vigie.training.evaluating.evaluation import evaluate
 
 SAMPLES = [sample(number, cat(10 + number, 20)) for number in range(20)]
 SIZE = InputSize(64, 64)

@@ -8,7 +8,7 @@ from faked_evaluations import LABELS, cat, evaluated, found, sample
 
 from vigie.domain import Detection
 from vigie.export.gate.thresholds import choose_thresholds, thresholds_of
-from vigie.training.evaluation import Evaluation
+from vigie.training.evaluating.evaluation import Evaluation
 
 
 def pictures_of(*entries: Sequence[tuple[float, bool]]) -> Evaluation:

@@ -26,9 +26,9 @@ from ai_edge_litert.interpreter import Interpreter
 from tiny_network import tiny_network
 
 from vigie.export.quantisation.quantisation_aware import quantisation_aware
-from vigie.training.config import decoder
-from vigie.training.evaluation import EVALUATION_SCORE_THRESHOLD, evaluate
-from vigie.training.model import newest_checkpoint
+from vigie.training.evaluating.evaluation import EVALUATION_SCORE_THRESHOLD, evaluate
+from vigie.training.network.config import decoder
+from vigie.training.network.model import newest_checkpoint
 from vigie.training.train import Trained, load_trained, train
 
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ training: {steps: 600, batch: 16, learning_rate: 0.006, warmup_steps: 50, checkp
 
 
 def input_spec(run: Run) -> InputSpec:
-    from vigie.training.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
+    from vigie.training.network.model import PIXEL_MEAN_RGB, PIXEL_STD_RGB
 
     model = run.experiment.model
     return InputSpec(width=model.input_width, height=model.input_height, mean_rgb=PIXEL_MEAN_RGB, std_rgb=PIXEL_STD_RGB)
@@ -65,7 +65,7 @@ def inputs(run: Run, number: int = 8) -> npt.NDArray[np.float32]:
 
 
 def restored(run: Run) -> Any:
-    from vigie.training.model import restored_network
+    from vigie.training.network.model import restored_network
 
     return restored_network(run.experiment, run.checkpoints)
 
@@ -340,8 +340,8 @@ def uneven_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Trained]:
 @pytest.mark.timeout(1500)
 def test_it_wins_back_what_rounding_after_the_training_lost(uneven_run: tuple[Run, Trained], tmp_path: Path) -> None:
     from vigie.export.files.tflite import write_int8
-    from vigie.training.checkpoint_detector import checkpoint_detector
-    from vigie.training.model import raw_model
+    from vigie.training.network.checkpoint_detector import checkpoint_detector
+    from vigie.training.network.model import raw_model
 
     run, trained = uneven_run
     spec, shown = input_spec(run), pictures(run, 100)

@@ -14,8 +14,8 @@ from vigie.domain import Box, Detection, LabelledBox
 from vigie.pictures import Picture
 from vigie.resizing import InputSize
 from vigie.training import plots
-from vigie.training.compare import compare
-from vigie.training.evaluation import Evaluation, evaluate
+from vigie.training.evaluating.compare import compare
+from vigie.training.evaluating.evaluation import Evaluation, evaluate
 
 PICTURE = Picture.from_pixels(np.zeros((120, 160, 3), np.uint8))
 FIGURES: tuple[Callable[[Evaluation], Figure], ...] = (

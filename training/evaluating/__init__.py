@@ -1,0 +1,1 @@
+"""How good any detector is, and how two compare."""

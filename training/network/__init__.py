@@ -1,0 +1,1 @@
+"""The network of the detector, and the weights that it starts from."""
