@@ -145,7 +145,7 @@ class _Training:
                 report = initialise(self._network, experiment)
                 facts.restored = None if report is None else report.to_json()
             overrides = gradient_overrides(precision)
-            if overrides:
+            if overrides:  # in float32, on a processor
                 fold_norms(self._network)
             self._optimizer = Optimizer(self._network, self._schedule)
             self._best = BestSoFar()
