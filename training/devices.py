@@ -21,7 +21,7 @@ from vigie.machine import multiplies_bfloat16
 logger = logging.getLogger(__name__)
 
 BFLOAT16_GRADIENTS = "bfloat16_gradients"
-"""A precision: float32 but for the gradients of convolutions; see `vigie.training.half_gradients`."""
+"""A precision: float32 but for the gradients of convolutions; see `vigie.training.processor_gradients`."""
 
 _CLUSTER = "TF_CONFIG"
 _EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
